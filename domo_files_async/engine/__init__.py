@@ -1,0 +1,1 @@
+"""Moves bytes: sources, buffers, uploads and downloads."""

@@ -1,0 +1,237 @@
+"""Finds out what became of a request whose answer was lost.
+
+Nothing here sends the lost request again: it looks at what the server has, waits, and looks again,
+since answers may lag behind; `planning.outcome` judges what was seen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from typing import TYPE_CHECKING, TypeVar
+
+import attrs
+
+from domo_files_async.config import Surface
+from domo_files_async.errors import DomoFilesError, NotFoundError, OutcomeUnknownError
+from domo_files_async.events import OutcomeSought
+from domo_files_async.planning.outcome import (
+    Ambiguous,
+    Made,
+    NotSeen,
+    Sought,
+    judge_new_file,
+    judge_new_revision,
+    look_delays,
+)
+from domo_files_async.planning.retry import is_answer_lost
+from domo_files_async.protocol import requests
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from domo_files_async.engine.shared import Shared
+    from domo_files_async.models import Revision
+    from domo_files_async.planning.outcome import Evidence
+    from domo_files_async.protocol.messages import Request
+    from domo_files_async.transport.body import Body
+
+__all__ = ("Drafts", "Inquiry", "list_revisions", "send_once")
+
+T = TypeVar("T")
+
+_COMMIT = "commit_multipart_session"
+_REMEMBERED = 10_000
+
+
+@attrs.define(kw_only=True)
+class Inquiry:
+    """What a request would leave on the server if it was carried out.
+
+    Attributes:
+        operation: The session's method that sends it.
+        began: The loop's time before anything was sent.
+        data_file_id: The data file that gets a revision; `None` for a new data file.
+        name: Of a new data file; `None` where the server chooses it.
+        size: Bytes of the content, where known.
+        sha256: Of the content, where known.
+        session_id: The multipart session that was committed, if it was one.
+        transfer: The transfer's number in events.
+    """
+
+    operation: str
+    began: float
+    data_file_id: int | None = None
+    name: str | None = None
+    size: int | None = None
+    sha256: str | None = None
+    session_id: str | None = None
+    transfer: int | None = None
+
+    @property
+    def key(self) -> object:
+        """Two uploads with the same key leave traces that look the same."""
+        return self.data_file_id, self.name
+
+    @property
+    def is_blind(self) -> bool:
+        """Whether nothing is known by which its traces could be told from others."""
+        return self.size is None and self.sha256 is None and self.name is None
+
+    async def look(self, shared: Shared) -> Evidence:
+        """Look once.
+
+        Raises:
+            DomoFilesError: The server can't be asked.
+        """
+        if self.is_blind:
+            return NotSeen()
+        kind = "file" if self.data_file_id is None else "revision"
+        sought = Sought(
+            name=self.name,
+            size=self.size,
+            sha256=self.sha256,
+            since=None,
+            known=shared.claims.known(kind),
+        )
+        if self.data_file_id is None:
+            user_id = None
+            if shared.rules.surface is Surface.PRODUCT:
+                user_id = await shared.attempts.send(requests.get_current_user(shared.rules))
+            (request,) = requests.list_files(
+                shared.rules, limit_to_owned=True, user_id=user_id, expand=("revisions",)
+            )
+            files = await shared.attempts.send(request)
+            sought = attrs.evolve(sought, since=shared.clock.since(self.began))
+            verdict = judge_new_file(sought, files)
+        else:
+            try:
+                revisions = await list_revisions(shared, self.data_file_id)
+            except NotFoundError:
+                revisions = []
+            sought = attrs.evolve(sought, since=shared.clock.since(self.began))
+            verdict = judge_new_revision(sought, self.data_file_id, revisions)
+        if isinstance(verdict, Made) and shared.claims.has_twin(self.key):
+            return Ambiguous("another upload under way would leave the same")
+        return verdict
+
+    def unknown(self, seen: str, cause: DomoFilesError | None) -> OutcomeUnknownError:
+        """Make the error that says that looking was in vain."""
+        return OutcomeUnknownError(
+            operation=self.operation,
+            seen=seen,
+            data_file_id=self.data_file_id,
+            session_id=self.session_id,
+            cause=cause,
+        )
+
+
+class Drafts:
+    """The multipart sessions that the caller opened by hand, for what their commits would leave."""
+
+    def __init__(self) -> None:
+        self._drafts: OrderedDict[str, tuple[Inquiry, dict[int, int]]] = OrderedDict()
+
+    def add(self, session_id: str, inquiry: Inquiry) -> None:
+        """Remember a multipart session, and forget the oldest of very many."""
+        self._drafts[session_id] = (inquiry, {})
+        if len(self._drafts) > _REMEMBERED:
+            self._drafts.popitem(last=False)
+
+    def part_sent(self, session_id: str, index: int, size: int) -> None:
+        """Take note of a part; the last one under an index counts."""
+        if session_id in self._drafts:
+            self._drafts[session_id][1][index] = size
+
+    def forget(self, session_id: str) -> None:
+        """Take note that it is over."""
+        self._drafts.pop(session_id, None)
+
+    def inquiry(self, session_id: str) -> Inquiry:
+        """Say what the commit would leave; nothing is known of one that was opened elsewhere."""
+        if session_id not in self._drafts:
+            began = asyncio.get_running_loop().time()
+            return Inquiry(operation=_COMMIT, began=began, session_id=session_id)
+        inquiry, sizes = self._drafts[session_id]
+        inquiry.size = sum(sizes.values())
+        return inquiry
+
+
+async def list_revisions(shared: Shared, data_file_id: int) -> list[Revision]:
+    """Give all revisions of a data file, on either surface."""
+    file = await shared.attempts.send(
+        requests.get_file(shared.rules, data_file_id, expand=("revisions",))
+    )
+    revisions = {revision.data_file_revision_id: revision for revision in file.revisions or ()}
+    if file.current_revision is not None:
+        revisions.setdefault(file.current_revision.data_file_revision_id, file.current_revision)
+    return list(revisions.values())
+
+
+async def send_once(
+    shared: Shared,
+    request: Request[T],
+    inquiry: Inquiry,
+    *,
+    body: Body | None = None,
+    evidence: Callable[[], Awaitable[tuple[int | None, str | None]]] | None = None,
+    on_retry: Callable[[int, float, DomoFilesError], None] | None = None,
+) -> T | Made:
+    """Send what must not happen twice; when its answer is lost, find out.
+
+    Args:
+        shared: The session's tools.
+        request: What to send.
+        inquiry: What it would leave.
+        body: Its data, if any.
+        evidence: Gives size and SHA-256 of what was sent; asked only when the answer is lost.
+        on_retry: Told of each retry, as by `Attempts.send`.
+
+    Returns:
+        The answer, or what looking found in its place.
+
+    Raises:
+        OutcomeUnknownError: It can't be known whether it happened.
+        DomoFilesError: It failed for certain.
+    """
+    shared.claims.begin(inquiry.key)
+    try:
+        return await shared.attempts.send(request, body, on_retry=on_retry)
+    except DomoFilesError as error:
+        if not is_answer_lost(error):
+            raise
+        if evidence is not None:
+            try:
+                inquiry.size, inquiry.sha256 = await evidence()
+            except DomoFilesError as blind:
+                raise inquiry.unknown(f"looking failed with {blind}", error) from blind
+        return await _find_out(shared, inquiry, error)
+    finally:
+        shared.claims.end(inquiry.key)
+
+
+async def _find_out(shared: Shared, inquiry: Inquiry, lost: DomoFilesError) -> Made:
+    seen = "nothing like it was seen"
+    for delay in look_delays(shared.retry):
+        await asyncio.sleep(delay)
+        try:
+            verdict = await inquiry.look(shared)
+        except DomoFilesError as error:
+            seen = f"looking failed with {error}"
+            continue
+        match verdict:
+            case Made():
+                shared.emit(
+                    OutcomeSought(
+                        operation=inquiry.operation, verdict="made", transfer=inquiry.transfer
+                    )
+                )
+                return verdict
+            case NotSeen():
+                seen = "nothing like it was seen"
+            case Ambiguous(seen=what):
+                seen = what
+    shared.emit(
+        OutcomeSought(operation=inquiry.operation, verdict="unknown", transfer=inquiry.transfer)
+    )
+    raise inquiry.unknown(seen, lost)

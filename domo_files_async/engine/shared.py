@@ -1,0 +1,217 @@
+"""What all transfers of a session share, and the tasks that outlive the transfer they belong to."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections import Counter, OrderedDict
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import attrs
+
+from domo_files_async.engine.buffers import Buffers
+from domo_files_async.engine.outcomes import Drafts
+from domo_files_async.engine.threads import Threads
+from domo_files_async.errors import DomoFilesError
+from domo_files_async.events import Aborted, AbortFailed, Event, Observer, notify
+from domo_files_async.planning.outcome import ServerClock
+from domo_files_async.protocol import requests
+from domo_files_async.transport.attempts import Attempts
+from domo_files_async.transport.http import Http
+from domo_files_async.transport.limits import Limits
+from domo_files_async.version import __version__
+
+if TYPE_CHECKING:
+    import ssl as tls
+    from collections.abc import AsyncIterator, Coroutine, Iterator
+    from collections.abc import Set as AbstractSet
+
+    from domo_files_async.auth import Auth
+    from domo_files_async.config import RetryPolicy, Timeouts, TransferConfig
+    from domo_files_async.models import SessionId
+    from domo_files_async.protocol.surface import Instance, SurfaceRules
+    from domo_files_async.transport.http import HttpClient
+
+__all__ = ("ABORT_WITHIN", "Claims", "Owned", "Shared", "open_shared")
+
+T = TypeVar("T")
+
+ABORT_WITHIN = 2.0
+"""Seconds that a caller waits for an abort at most."""
+
+_REMEMBERED = 10_000
+_THREADS = 4
+"""Threads that read and hash; more than a few only fight over the cores and the loop's share."""
+
+
+class Owned:
+    """Tasks that belong to the session, so that no cancelled caller takes them along."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Run *work* in a task of the session's."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def close(self) -> None:
+        """Give what still runs a bounded time, then cancel it."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=ABORT_WITHIN)
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=ABORT_WITHIN)
+
+
+class Claims:
+    """Which files and revisions this session's uploads made, and which may still come.
+
+    A lost answer is looked for among what is there; what another upload of this session made, or
+    may be making under the same name and size, is no evidence for it.
+    """
+
+    def __init__(self) -> None:
+        self._made: OrderedDict[tuple[str, int], None] = OrderedDict()
+        self._pending: Counter[object] = Counter()
+
+    def begin(self, key: object) -> None:
+        """An upload that would leave *key* has begun."""
+        self._pending[key] += 1
+
+    def end(self, key: object) -> None:
+        """It is over, one way or the other."""
+        self._pending[key] -= 1
+        if not self._pending[key]:
+            del self._pending[key]
+
+    def has_twin(self, key: object) -> bool:
+        """Whether another upload under way would leave the same."""
+        return self._pending[key] > 1
+
+    def made(self, kind: str, number: int | None) -> None:
+        """Take note of a data file (`"file"`) or a revision (`"revision"`)."""
+        if number is not None:
+            self._made[kind, number] = None
+            if len(self._made) > _REMEMBERED:
+                self._made.popitem(last=False)
+
+    def known(self, kind: str) -> AbstractSet[int]:
+        """Give the ids of *kind* that are accounted for."""
+        return {number for made_kind, number in self._made if made_kind == kind}
+
+
+@attrs.frozen(kw_only=True)
+class Shared:
+    """One session's rules, limits and tools."""
+
+    instance: Instance
+    rules: SurfaceRules
+    transfer: TransferConfig
+    retry: RetryPolicy
+    attempts: Attempts
+    limits: Limits
+    buffers: Buffers
+    threads: Threads
+    clock: ServerClock
+    observer: Observer | None
+    owned: Owned = attrs.field(factory=Owned)
+    claims: Claims = attrs.field(factory=Claims)
+    drafts: Drafts = attrs.field(factory=Drafts)
+    open_sessions: dict[SessionId, int | None] = attrs.field(factory=dict)
+    """Multipart sessions that transfers opened and nobody has ended, and their transfer."""
+    _numbers: Iterator[int] = attrs.field(factory=lambda: itertools.count(1), init=False)
+
+    def next_transfer(self) -> int:
+        """Give the next transfer's number."""
+        return next(self._numbers)
+
+    def emit(self, event: Event) -> None:
+        """Tell the observer."""
+        notify(self.observer, event)
+
+    async def abort(self, session_id: SessionId) -> bool:
+        """Abort a multipart session, once; wait for it 2 seconds at most.
+
+        The session owns the request, so that it goes on also when the caller is cancelled.
+
+        Returns:
+            Whether the server is known to have dropped it.
+        """
+        if session_id not in self.open_sessions:
+            return False
+        transfer = self.open_sessions.pop(session_id)
+        task = self.owned.start(self._abort(session_id, transfer))
+        await asyncio.wait({task}, timeout=ABORT_WITHIN)
+        return task.done() and not task.cancelled() and task.result()
+
+    async def _abort(self, session_id: SessionId, transfer: int | None) -> bool:
+        try:
+            await self.attempts.send(requests.abort_multipart_session(self.rules, session_id))
+        except DomoFilesError as error:
+            self.emit(AbortFailed(session_id=session_id, error=error, transfer=transfer))
+            return False
+        self.emit(Aborted(session_id=session_id, transfer=transfer))
+        return True
+
+
+@asynccontextmanager
+async def open_shared(
+    instance: Instance,
+    rules: SurfaceRules,
+    *,
+    auth: Auth,
+    transfer: TransferConfig,
+    retry: RetryPolicy,
+    timeouts: Timeouts,
+    observer: Observer | None,
+    user_agent: str | None,
+    ssl: tls.SSLContext | None,
+    proxy: str | None,
+    trust_env: bool,
+    client: HttpClient | None,
+) -> AsyncIterator[Shared]:
+    """Make a session's tools, and put them away at the end: what is left open is aborted."""
+    clock = ServerClock()
+    limits = Limits(transfer.max_concurrency, rate=transfer.max_upload_bytes_per_second)
+    http = Http(
+        instance,
+        auth=auth,
+        timeouts=timeouts,
+        user_agent=user_agent or f"domo-files-async/{__version__}",
+        ssl=ssl,
+        proxy=proxy,
+        trust_env=trust_env,
+        client=client,
+        on_date=clock.observe,
+        pace=limits.pace,
+        observer=observer,
+    )
+    shared = Shared(
+        instance=instance,
+        rules=rules,
+        transfer=transfer,
+        retry=retry,
+        attempts=Attempts(http, auth=auth, policy=retry, limits=limits, observer=observer),
+        limits=limits,
+        buffers=Buffers(transfer.memory_budget),
+        threads=Threads(_THREADS),
+        clock=clock,
+        observer=observer,
+    )
+    await http.open()
+    try:
+        yield shared
+    finally:
+        try:
+            for session_id in list(shared.open_sessions):
+                shared.owned.start(shared.abort(session_id))
+            await shared.owned.close()
+        finally:
+            shared.threads.close()
+            shared.buffers.close()
+            await http.close()

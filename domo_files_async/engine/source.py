@@ -1,0 +1,445 @@
+"""Where bytes come from: a path, bytes, a file object, an async iterator, an ASGI upload.
+
+Two kinds remain of them: what can be read again from any offset (`FileSource`,
+`AsyncFileSource`, `BytesSource`), and what gives each byte once (`StreamSource`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import inspect
+import io
+import os
+import stat
+import threading
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+import aiofiles
+
+from domo_files_async.engine.threads import update_digest
+from domo_files_async.errors import InvalidArgumentError, SourceChangedError, SourceError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
+
+    from domo_files_async.engine.buffers import Lease
+    from domo_files_async.engine.threads import Threads
+
+__all__ = (
+    "AsyncFileSource",
+    "BytesSource",
+    "FileSource",
+    "RereadableSource",
+    "Source",
+    "StreamSource",
+    "UploadInput",
+    "open_source",
+)
+
+_READ_SIZE = 256 * 1024
+
+
+class SyncFile(Protocol):
+    """A binary file object."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+
+class AsyncFile(Protocol):
+    """An asynchronous binary file object."""
+
+    def read(self, size: int, /) -> Awaitable[bytes]: ...
+
+
+BytesLike: TypeAlias = "bytes | bytearray | memoryview"
+UploadInput: TypeAlias = (
+    "str | os.PathLike[str] | BytesLike | SyncFile | AsyncFile | AsyncIterable[BytesLike]"
+)
+
+
+class FileSource:
+    """A file that is read from any offset, in threads.
+
+    Args:
+        what: How errors call it.
+        read_at: Reads into a view at an offset, and says how many bytes; called in threads.
+        size: Bytes.
+        state: Gives something that differs once the file was changed; called in a thread.
+    """
+
+    def __init__(
+        self,
+        threads: Threads,
+        what: str,
+        read_at: Callable[[int, memoryview], int],
+        *,
+        size: int,
+        state: Callable[[], object],
+        close: Callable[[], Awaitable[None]] | None = None,
+        name: str | None = None,
+        content_type: str | None = None,
+    ) -> None:
+        self._threads = threads
+        self._what = what
+        self._read_at = read_at
+        self._state = state
+        self._first_state: object = None
+        self._close = close
+        self.size = size
+        self.name = name
+        self.content_type = content_type
+
+    async def remember(self) -> None:
+        """Take note of the state that `check` compares with."""
+        self._first_state = await self._threads.run(self._state)
+
+    async def fill(
+        self, offset: int, view: memoryview, lease: Lease, *, hashed: bool
+    ) -> str | None:
+        """Fill *view*, a piece of the lease's memory, from *offset*.
+
+        Returns:
+            The SHA-256 if *hashed*: the bytes are hashed while they are warm.
+
+        Raises:
+            SourceChangedError: There are fewer bytes than there were.
+            SourceError: They can't be read.
+        """
+        return await self._threads.run_on((lease,), self._fill, offset, view, hashed=hashed)
+
+    async def digest(self, offset: int, size: int, lease: Lease) -> str:
+        """Give the SHA-256 of a range that is larger than memory, read through the lease."""
+        return await self._threads.run_on((lease,), self._digest, offset, size, lease.view)
+
+    async def check(self) -> None:
+        """Raise `SourceChangedError` if the file isn't what it was at the beginning."""
+        if await self._threads.run(self._state) != self._first_state:
+            raise SourceChangedError(
+                f"{self._what} was changed while it was uploaded; nothing was committed. "
+                "Upload it again once nobody writes to it"
+            )
+
+    async def aclose(self) -> None:
+        """Close what was opened here."""
+        if self._close is not None:
+            await self._close()
+
+    def _fill(self, offset: int, view: memoryview, *, hashed: bool) -> str | None:
+        digest = hashlib.sha256() if hashed else None
+        for start in range(0, len(view), 1024 * 1024):
+            step = view[start : start + 1024 * 1024]
+            self._read_exactly(offset + start, step)
+            if digest is not None:
+                digest.update(step)
+        return digest.hexdigest() if digest is not None else None
+
+    def _digest(self, offset: int, size: int, view: memoryview) -> str:
+        digest = hashlib.sha256()
+        for start in range(0, size, len(view)):
+            step = view[: min(len(view), size - start)]
+            self._read_exactly(offset + start, step)
+            digest.update(step)
+        return digest.hexdigest()
+
+    def _read_exactly(self, offset: int, view: memoryview) -> None:
+        done = 0
+        while done < len(view):
+            try:
+                count = self._read_at(offset + done, view[done:])
+            except (OSError, ValueError) as error:
+                raise SourceError(f"{self._what} can't be read: {error}") from error
+            if not count:
+                raise _shrunk(self._what, offset + done, self.size)
+            done += count
+
+
+class AsyncFileSource:
+    """A seekable asynchronous file object, such as aiofiles gives; read by one task at a time."""
+
+    def __init__(
+        self, threads: Threads, file: Any, *, start: int, size: int, name: str | None
+    ) -> None:
+        self._threads = threads
+        self._file = file
+        self._start = start
+        self._lock = asyncio.Lock()
+        self._what = _describe(file, name)
+        self.size = size
+        self.name = name
+        self.content_type: str | None = None
+
+    async def fill(
+        self, offset: int, view: memoryview, lease: Lease, *, hashed: bool
+    ) -> str | None:
+        """Fill *view*, a piece of the lease's memory, from *offset*; see `FileSource.fill`."""
+        size = len(view)
+        async with self._lock:
+            await self._file.seek(self._start + offset)
+            done = 0
+            while done < size:
+                data = _checked_chunk(await self._file.read(min(size - done, _READ_SIZE)))
+                if not data:
+                    raise _shrunk(self._what, offset + done, self.size)
+                view[done : done + len(data)] = data
+                done += len(data)
+        if not hashed:
+            return None
+        digest = hashlib.sha256()
+        await self._threads.run_on((lease,), update_digest, digest, [view])
+        return digest.hexdigest()
+
+    async def digest(self, offset: int, size: int, lease: Lease) -> str:
+        """Give the SHA-256 of a range that is larger than memory, read through the lease."""
+        digest = hashlib.sha256()
+        for start in range(0, size, lease.size):
+            view = lease.view[: min(lease.size, size - start)]
+            await self.fill(offset + start, view, lease, hashed=False)
+            await self._threads.run_on((lease,), update_digest, digest, [view])
+        return digest.hexdigest()
+
+    async def check(self) -> None:
+        """Raise `SourceChangedError` if the file has another size than at the beginning."""
+        async with self._lock:
+            size = await self._file.seek(0, os.SEEK_END) - self._start
+        if size != self.size:
+            raise SourceChangedError(
+                f"{self._what} had {self.size} bytes and has {size} now; nothing was committed. "
+                "Upload it again once nobody writes to it"
+            )
+
+    async def aclose(self) -> None:
+        """Leave the file open: it is the caller's."""
+
+
+class BytesSource:
+    """Bytes that the caller holds; they are sent from where they are."""
+
+    def __init__(self, data: BytesLike) -> None:
+        self.view = memoryview(data).cast("B")
+        self.size = len(self.view)
+        self.name: str | None = None
+        self.content_type: str | None = None
+
+    async def check(self) -> None:
+        """Find nothing: the checksums go with what was sent."""
+
+    async def aclose(self) -> None:
+        """Close nothing."""
+
+
+class StreamSource:
+    """Bytes that come once, in order; how many isn't known."""
+
+    size = None
+
+    def __init__(
+        self,
+        chunks: AsyncIterator[BytesLike],
+        *,
+        name: str | None,
+        close: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        self._chunks = chunks
+        self._close = close
+        self.name = name
+        self.content_type: str | None = None
+
+    async def chunks(self) -> AsyncIterator[memoryview]:
+        """Give what the producer gives."""
+        async for chunk in self._chunks:
+            yield _checked_chunk(chunk)
+
+    async def check(self) -> None:
+        """Find nothing: it can't be read again."""
+
+    async def aclose(self) -> None:
+        """Close what was opened here."""
+        if self._close is not None:
+            await self._close()
+
+
+RereadableSource: TypeAlias = FileSource | AsyncFileSource
+Source: TypeAlias = RereadableSource | BytesSource | StreamSource
+
+
+async def open_source(source: UploadInput, threads: Threads) -> Source:
+    """Make a source of whatever the caller gave.
+
+    Raises:
+        InvalidArgumentError: It is nothing that bytes can be read from.
+        SourceError: It can't be opened.
+    """
+    given: Any = source
+    if isinstance(given, str | os.PathLike):
+        return await _open_path(given, threads)
+    if isinstance(given, bytes | bytearray | memoryview):
+        return BytesSource(given)
+    if hasattr(given, "filename") and hasattr(given, "file"):
+        upload = await open_source(given.file, threads)
+        upload.name = PurePath(given.filename).name if given.filename else None
+        upload.content_type = getattr(given, "content_type", None) or None
+        return upload
+    if isinstance(given, io.TextIOBase):
+        raise InvalidArgumentError(f"{given!r} gives text, not bytes: open it in binary mode")
+    read = getattr(given, "read", None)
+    if inspect.iscoroutinefunction(read):
+        return await _open_async_file(given, threads)
+    if callable(read):
+        return await _open_file(given, threads)
+    if hasattr(given, "__aiter__"):
+        return StreamSource(aiter(given), name=None)
+    raise InvalidArgumentError(
+        f"A {type(given).__name__} can't be uploaded: give a path, bytes, a binary file object "
+        "or an async iterator of bytes"
+    )
+
+
+async def _open_path(path: str | os.PathLike[str], threads: Threads) -> Source:
+    what = os.fspath(path)
+    if not isinstance(what, str):
+        raise InvalidArgumentError("Paths are strings or path objects; bytes are data")
+    if not what or "\0" in what:
+        raise InvalidArgumentError(f"{what!r} can't be a path")
+    try:
+        # The handle lives as long as the source, which closes it.
+        handle = await aiofiles.open(
+            what, "rb", buffering=0, executor=threads.executor
+        )
+    except OSError as error:
+        raise SourceError(f"{what} can't be opened: {error.strerror or error}") from error
+    fd = handle.fileno()
+    status = os.fstat(fd)
+    name = PurePath(what).name
+    if not stat.S_ISREG(status.st_mode):
+        return StreamSource(_read_through(handle), name=name, close=handle.close)
+    opened = FileSource(
+        threads,
+        what,
+        _positional_reader(handle),
+        size=status.st_size,
+        state=lambda: _file_state(os.fstat(fd)),
+        close=handle.close,
+        name=name,
+    )
+    await opened.remember()
+    return opened
+
+
+def _positional_reader(handle: Any) -> Callable[[int, memoryview], int]:
+    fd = handle.fileno()
+    if hasattr(os, "preadv"):
+        return lambda offset, view: os.preadv(fd, [view], offset)
+    # Where there is no positional read, one thread at a time seeks and reads.
+    return _locked_reader(handle._file, 0, threading.Lock())  # noqa: SLF001
+
+
+def _locked_reader(file: Any, start: int, lock: threading.Lock) -> Callable[[int, memoryview], int]:
+    def read_at(offset: int, view: memoryview) -> int:
+        with lock:
+            file.seek(start + offset)
+            if hasattr(file, "readinto"):
+                return int(file.readinto(view) or 0)
+            data = _checked_chunk(file.read(len(view)))
+            view[: len(data)] = data
+            return len(data)
+
+    return read_at
+
+
+async def _open_file(file: Any, threads: Threads) -> Source:
+    name = _name_of(file)
+    what = _describe(file, name)
+    if not (hasattr(file, "seek") and (not hasattr(file, "seekable") or file.seekable())):
+        return StreamSource(_read_in_threads(file, threads), name=name)
+    try:
+        start, size = await threads.run(_measure, file)
+    except (OSError, ValueError) as error:
+        raise SourceError(f"{what} can't be read: {error}") from error
+    lock = threading.Lock()
+    opened = FileSource(
+        threads,
+        what,
+        _locked_reader(file, start, lock),
+        size=size,
+        state=lambda: _object_state(file, lock),
+        name=name,
+    )
+    await opened.remember()
+    return opened
+
+
+def _measure(file: Any) -> tuple[int, int]:
+    start = file.tell()
+    end = file.seek(0, os.SEEK_END)
+    if end is None:  # SpooledTemporaryFile said nothing before Python 3.11
+        end = file.tell()
+    file.seek(start)
+    return start, max(0, end - start)
+
+
+async def _open_async_file(file: Any, threads: Threads) -> Source:
+    name = _name_of(file)
+    can_seek = hasattr(file, "seek") and hasattr(file, "tell")
+    if can_seek and hasattr(file, "seekable"):
+        answer = file.seekable()
+        can_seek = await answer if inspect.isawaitable(answer) else answer
+    if not can_seek:
+        return StreamSource(_read_through(file), name=name)
+    start = await file.tell()
+    end = await file.seek(0, os.SEEK_END)
+    await file.seek(start)
+    return AsyncFileSource(threads, file, start=start, size=max(0, end - start), name=name)
+
+
+async def _read_through(file: Any) -> AsyncIterator[memoryview]:
+    while chunk := _checked_chunk(await file.read(_READ_SIZE)):
+        yield chunk
+
+
+async def _read_in_threads(file: Any, threads: Threads) -> AsyncIterator[memoryview]:
+    # read1 gives what is there; read would wait until the whole size came.
+    read = getattr(file, "read1", file.read)
+    while chunk := _checked_chunk(await threads.run(read, _READ_SIZE)):
+        yield chunk
+
+
+def _checked_chunk(chunk: object) -> memoryview:
+    if isinstance(chunk, bytes | bytearray | memoryview):
+        return memoryview(chunk).cast("B")
+    raise InvalidArgumentError(
+        f"The source gave {type(chunk).__name__} where bytes were due: is it in text mode?"
+    )
+
+
+def _shrunk(what: str, offset: int, size: int | None) -> SourceChangedError:
+    return SourceChangedError(
+        f"{what} had {size} bytes and ends at {offset} now; nothing was committed. "
+        "Upload it again once nobody writes to it"
+    )
+
+
+def _file_state(status: os.stat_result) -> object:
+    return status.st_size, status.st_mtime_ns
+
+
+def _object_state(file: Any, lock: threading.Lock) -> object:
+    # A spooled file moves to the disk when it is asked for its descriptor.
+    if not hasattr(file, "rollover"):
+        with contextlib.suppress(AttributeError, OSError, ValueError):
+            return _file_state(os.fstat(file.fileno()))
+    with lock:
+        return file.seek(0, os.SEEK_END) or file.tell()
+
+
+def _name_of(file: object) -> str | None:
+    name = getattr(file, "name", None)
+    if isinstance(name, str) and name and not name.startswith("<"):
+        return PurePath(name).name or None
+    return None
+
+
+def _describe(file: object, name: str | None) -> str:
+    return name or f"the {type(file).__name__}"

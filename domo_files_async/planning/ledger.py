@@ -1,0 +1,538 @@
+"""The states of one multipart upload: what happened, and what to do next.
+
+Rule 1: the ledger changes only in `advance`; `next_actions` says what is to be done now.
+Rule 2: facts come in as events, deeds go out as actions; both are values.
+Rule 3: replaying the events gives the ledger again, so that the journal is the list of them.
+Rule 4: an event that the table doesn't know in a state is a mistake in the engine, and raises.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING, TypeAlias, assert_never
+
+import attrs
+
+from domo_files_async.planning.parts import PartPlan, stream_part_size
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+__all__ = (
+    "TABLE",
+    "Abort",
+    "AbortFailed",
+    "Aborted",
+    "AccessFailed",
+    "AccessSet",
+    "Action",
+    "AnswerLost",
+    "Cancelled",
+    "Choice",
+    "Commit",
+    "CommitRefused",
+    "CommitSent",
+    "Committed",
+    "Event",
+    "Failed",
+    "FindOut",
+    "ImpossibleEventError",
+    "Made",
+    "NotSeen",
+    "OpenSession",
+    "PartAccepted",
+    "PlanGrown",
+    "Resumed",
+    "SendPart",
+    "SessionLost",
+    "SessionOpened",
+    "SetAccess",
+    "SourceEnded",
+    "State",
+    "StillUnknown",
+    "StreamPlan",
+    "UploadLedger",
+)
+
+
+class ImpossibleEventError(RuntimeError):
+    """An event came in a state that can't have it."""
+
+
+class State(enum.Enum):
+    """Where a multipart upload stands."""
+
+    NEW = "new"
+    SENDING = "sending"
+    COMPLETE = "complete"
+    COMMITTING = "committing"
+    COMMIT_UNKNOWN = "commit unknown"
+    SETTING_ACCESS = "setting access"
+    ABORTING = "aborting"
+    PARKED = "parked"
+    DONE = "done"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+
+    @property
+    def is_end(self) -> bool:
+        """Whether a run ends here."""
+        return self in {State.PARKED, State.DONE, State.FAILED, State.UNKNOWN}
+
+
+@attrs.frozen
+class SessionOpened:
+    """The server gave a multipart session."""
+
+    session_id: str
+
+
+@attrs.frozen
+class SessionLost:
+    """The server doesn't know the multipart session any more."""
+
+
+@attrs.frozen
+class PlanGrown:
+    """A stream gave the next part, of this many bytes."""
+
+    size: int
+
+
+@attrs.frozen
+class SourceEnded:
+    """A stream gave its last byte with the parts so far."""
+
+
+@attrs.frozen
+class PartAccepted:
+    """The server has this part for certain."""
+
+    index: int
+    size: int
+    checksum: str | None = None
+
+
+@attrs.frozen
+class CommitSent:
+    """The commit is about to be sent."""
+
+
+@attrs.frozen
+class Committed:
+    """The server said that it made this revision."""
+
+    data_file_id: int
+    revision_id: int
+
+
+@attrs.frozen
+class CommitRefused:
+    """The server said no to the commit."""
+
+
+@attrs.frozen
+class AnswerLost:
+    """The commit was sent, and no answer came."""
+
+
+@attrs.frozen
+class Made:
+    """Looking found the one revision that the commit made."""
+
+    data_file_id: int
+    revision_id: int
+
+
+@attrs.frozen
+class NotSeen:
+    """Looking didn't find it, which proves nothing yet."""
+
+
+@attrs.frozen
+class StillUnknown:
+    """Looking is over without an answer."""
+
+
+@attrs.frozen
+class AccessSet:
+    """The data file's access is what was asked for."""
+
+
+@attrs.frozen
+class AccessFailed:
+    """The data file is there, but its access couldn't be set."""
+
+
+@attrs.frozen
+class Failed:
+    """The upload can't go on; *mendable* if trying again later could help."""
+
+    mendable: bool = False
+
+
+@attrs.frozen
+class Cancelled:
+    """The caller wants no more of it."""
+
+
+@attrs.frozen
+class Aborted:
+    """The server dropped the multipart session."""
+
+
+@attrs.frozen
+class AbortFailed:
+    """The multipart session couldn't be aborted; that is left to the server."""
+
+
+@attrs.frozen
+class Resumed:
+    """A later run takes up what was parked, or what a dead process left."""
+
+
+Event: TypeAlias = (
+    SessionOpened
+    | SessionLost
+    | PlanGrown
+    | SourceEnded
+    | PartAccepted
+    | CommitSent
+    | Committed
+    | CommitRefused
+    | AnswerLost
+    | Made
+    | NotSeen
+    | StillUnknown
+    | AccessSet
+    | AccessFailed
+    | Failed
+    | Cancelled
+    | Aborted
+    | AbortFailed
+    | Resumed
+)
+
+
+@attrs.frozen
+class OpenSession:
+    """Ask the server for a multipart session."""
+
+
+@attrs.frozen
+class SendPart:
+    """Send the part *index*: *size* bytes from *offset*; of a stream, at most that many."""
+
+    index: int
+    offset: int
+    size: int
+
+
+@attrs.frozen
+class Commit:
+    """Ask the server to make the revision."""
+
+
+@attrs.frozen
+class FindOut:
+    """Look whether the commit made a revision; *look* counts from 0."""
+
+    look: int
+
+
+@attrs.frozen
+class SetAccess:
+    """Make the data file's access what was asked for."""
+
+
+@attrs.frozen
+class Abort:
+    """Ask the server to drop the multipart session."""
+
+
+Action: TypeAlias = OpenSession | SendPart | Commit | FindOut | SetAccess | Abort
+
+
+@attrs.frozen
+class StreamPlan:
+    """Parts of a source whose size isn't known: each is planned when the one before was read.
+
+    Attributes:
+        asked: Bytes in a part as the caller asked; `None` to let them grow.
+        ceiling: Most bytes that a part may grow to.
+    """
+
+    asked: int | None
+    ceiling: int
+
+
+@attrs.frozen
+class Choice:
+    """A transition that depends on what the ledger holds.
+
+    Attributes:
+        states: Where it can lead.
+        pick: Says where it does lead.
+    """
+
+    states: tuple[State, ...]
+    pick: Callable[[UploadLedger], State] = attrs.field(repr=False)
+
+
+_all_in = Choice(
+    (State.COMPLETE, State.SENDING),
+    lambda ledger: State.COMPLETE if ledger.all_parts_in else State.SENDING,
+)
+_stopped = Choice(
+    (State.PARKED, State.ABORTING),
+    lambda ledger: State.PARKED if ledger.parks else State.ABORTING,
+)
+_made = Choice(
+    (State.SETTING_ACCESS, State.DONE),
+    lambda ledger: State.SETTING_ACCESS if ledger.access_asked else State.DONE,
+)
+_refused = Choice(
+    (State.ABORTING, State.COMMIT_UNKNOWN),
+    # A refusal of a commit that was sent before may well mean that the first one succeeded.
+    lambda ledger: State.ABORTING if ledger.commits == 1 else State.COMMIT_UNKNOWN,
+)
+_not_seen = Choice(
+    (State.COMPLETE, State.COMMIT_UNKNOWN),
+    # A multipart session commits at most once, so that its commit may be sent again.
+    lambda ledger: State.COMMIT_UNKNOWN if ledger.commit_refused else State.COMPLETE,
+)
+_taken_up = Choice(
+    (State.SENDING, State.COMPLETE, State.COMMIT_UNKNOWN),
+    lambda ledger: (
+        State.COMMIT_UNKNOWN
+        if ledger.commits
+        else State.COMPLETE
+        if ledger.all_parts_in
+        else State.SENDING
+    ),
+)
+
+TABLE: Mapping[State, Mapping[type[Event], State | Choice]] = {
+    State.NEW: {
+        SessionOpened: State.SENDING,
+        Failed: State.FAILED,
+        Cancelled: State.FAILED,
+    },
+    State.SENDING: {
+        PlanGrown: State.SENDING,
+        SourceEnded: _all_in,
+        PartAccepted: _all_in,
+        SessionLost: State.NEW,
+        Failed: _stopped,
+        Cancelled: _stopped,
+        Resumed: _taken_up,
+    },
+    State.COMPLETE: {
+        CommitSent: State.COMMITTING,
+        Failed: _stopped,
+        Cancelled: _stopped,
+        Resumed: _taken_up,
+    },
+    State.COMMITTING: {
+        Committed: _made,
+        CommitRefused: _refused,
+        AnswerLost: State.COMMIT_UNKNOWN,
+        SessionLost: State.COMMIT_UNKNOWN,
+        Failed: _stopped,
+        Cancelled: _stopped,
+        Resumed: State.COMMIT_UNKNOWN,
+    },
+    State.COMMIT_UNKNOWN: {
+        Made: _made,
+        NotSeen: _not_seen,
+        StillUnknown: State.UNKNOWN,
+        Failed: State.UNKNOWN,
+        Cancelled: _stopped,
+        Resumed: State.COMMIT_UNKNOWN,
+    },
+    State.SETTING_ACCESS: {
+        AccessSet: State.DONE,
+        AccessFailed: State.DONE,
+        Failed: State.DONE,
+        Cancelled: State.DONE,
+        Resumed: State.SETTING_ACCESS,
+    },
+    State.ABORTING: {
+        # Parts that were under way when it was decided may still report.
+        PartAccepted: State.ABORTING,
+        Failed: State.ABORTING,
+        Cancelled: State.ABORTING,
+        Aborted: State.FAILED,
+        AbortFailed: State.FAILED,
+        Resumed: State.ABORTING,
+    },
+    State.PARKED: {
+        Resumed: _taken_up,
+    },
+    State.DONE: {},
+    State.FAILED: {},
+    State.UNKNOWN: {},
+}
+
+
+@attrs.define
+class UploadLedger:
+    """What is known of one multipart upload.
+
+    Args:
+        plan: The parts of a source of known size, or how a stream is cut.
+        access_asked: Whether the data file's access has to be looked at after the commit.
+        journaled: Whether what was sent outlives this run, so that it is parked, not aborted,
+            when a later one could go on with it.
+    """
+
+    plan: PartPlan | StreamPlan
+    access_asked: bool = False
+    journaled: bool = False
+    state: State = attrs.field(default=State.NEW, init=False)
+    session_id: str | None = attrs.field(default=None, init=False)
+    data_file_id: int | None = attrs.field(default=None, init=False)
+    revision_id: int | None = attrs.field(default=None, init=False)
+    bytes_accepted: int = attrs.field(default=0, init=False)
+    parts_accepted: int = attrs.field(default=0, init=False)
+    bytes_planned: int = attrs.field(default=0, init=False)
+    parts_planned: int = attrs.field(default=0, init=False)
+    ended: bool = attrs.field(default=False, init=False)
+    commits: int = attrs.field(default=0, init=False)
+    looks: int = attrs.field(default=0, init=False)
+    commit_refused: bool = attrs.field(default=False, init=False)
+    parks: bool = attrs.field(default=False, init=False)
+    _next: int = attrs.field(default=1, init=False)
+    _under_way: set[int] = attrs.field(factory=set, init=False)
+    _accepted_before: set[int] = attrs.field(factory=set, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        if isinstance(self.plan, PartPlan):
+            self.bytes_planned, self.parts_planned = self.plan.size, self.plan.count
+            self.ended = True
+
+    @property
+    def all_parts_in(self) -> bool:
+        """Whether the server has every part."""
+        return self.ended and self.parts_accepted == self.parts_planned
+
+    def advance(self, event: Event) -> None:
+        """Take note of *event*.
+
+        Raises:
+            ImpossibleEventError: The state can't have it; nothing is changed.
+        """
+        transition = TABLE[self.state].get(type(event))
+        if transition is None:
+            raise ImpossibleEventError(f"{type(event).__name__} can't come in {self.state}")
+        self._note(event)
+        self.state = transition.pick(self) if isinstance(transition, Choice) else transition
+
+    def next_actions(self, *, free: int = 1) -> list[Action]:
+        """Say what is to be done now; a part is offered once.
+
+        Args:
+            free: How many more parts may be under way.
+        """
+        match self.state:
+            case State.NEW:
+                return [OpenSession()]
+            case State.SENDING:
+                return self._parts(free)
+            case State.COMPLETE:
+                return [Commit()]
+            case State.COMMIT_UNKNOWN:
+                return [FindOut(self.looks)]
+            case State.SETTING_ACCESS:
+                return [SetAccess()]
+            case State.ABORTING:
+                return [Abort()]
+            case State.COMMITTING | State.PARKED | State.DONE | State.FAILED | State.UNKNOWN:
+                return []
+            case _:
+                assert_never(self.state)
+
+    def _parts(self, free: int) -> list[Action]:
+        actions: list[Action] = []
+        while len(actions) < free:
+            while self._next in self._accepted_before:
+                self._next += 1
+            if isinstance(self.plan, StreamPlan):
+                if self.ended or self._next <= self.parts_planned or self._next in self._under_way:
+                    break
+                size = stream_part_size(
+                    self._next, asked=self.plan.asked, ceiling=self.plan.ceiling
+                )
+                actions.append(SendPart(self._next, self.bytes_planned, size))
+                self._under_way.add(self._next)
+                break
+            if self._next > self.plan.count:
+                break
+            part = self.plan.part(self._next)
+            actions.append(SendPart(part.index, part.offset, part.size))
+            self._under_way.add(self._next)
+            self._next += 1
+        return actions
+
+    def _note(self, event: Event) -> None:  # noqa: C901 - one case an event, each a line or two
+        match event:
+            case SessionOpened(session_id):
+                self.session_id = session_id
+            case SessionLost():
+                if self.state is State.SENDING:
+                    self._start_afresh()
+            case PlanGrown(size):
+                self._grow(size)
+            case SourceEnded():
+                self.ended = True
+                self._under_way.discard(self._next)
+            case PartAccepted(index, size):
+                self._accept(index, size)
+            case CommitSent():
+                self.commits += 1
+            case Committed(data_file_id, revision_id) | Made(data_file_id, revision_id):
+                self.data_file_id, self.revision_id = data_file_id, revision_id
+            case CommitRefused():
+                self.commit_refused = True
+            case NotSeen():
+                self.looks += 1
+            case Failed(mendable):
+                self.parks = self.journaled and mendable
+            case Cancelled():
+                self.parks = self.journaled
+            case Resumed():
+                self._under_way.clear()
+                self._next = 1
+                self.looks = 0
+            case AnswerLost() | StillUnknown() | AccessSet() | AccessFailed():
+                pass
+            case Aborted() | AbortFailed():
+                pass
+            case _:
+                assert_never(event)
+
+    def _grow(self, size: int) -> None:
+        if not isinstance(self.plan, StreamPlan) or self.ended:
+            raise ImpossibleEventError("Only a stream that hasn't ended grows")
+        self.parts_planned += 1
+        self.bytes_planned += size
+        self._next += 1
+
+    def _accept(self, index: int, size: int) -> None:
+        if index in self._under_way:
+            self._under_way.discard(index)
+        elif 1 <= index <= self.parts_planned and index >= self._next:
+            if index in self._accepted_before:
+                raise ImpossibleEventError(f"Part {index} was accepted before")
+            self._accepted_before.add(index)
+        else:
+            raise ImpossibleEventError(f"Part {index} wasn't under way")
+        self.parts_accepted += 1
+        self.bytes_accepted += size
+
+    def _start_afresh(self) -> None:
+        self.session_id = None
+        self.bytes_accepted = self.parts_accepted = 0
+        self._next = 1
+        self._under_way.clear()
+        self._accepted_before.clear()

@@ -1,0 +1,1 @@
+"""The API on the wire, in both directions; pure: no clock, no socket, no loop."""

@@ -1,0 +1,635 @@
+"""The session: a coroutine for every endpoint, and the uploads and downloads that stand on them.
+
+It checks who calls and names the work; `engine` moves the bytes, `transport` the requests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import Counter
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, Any, Self
+
+from domo_files_async.auth import AppSession, DeveloperToken
+from domo_files_async.config import RetryPolicy, Surface, Timeouts, TransferConfig
+from domo_files_async.engine import download as downloads
+from domo_files_async.engine import endpoints
+from domo_files_async.engine import upload as uploads
+from domo_files_async.engine.endpoints import COMPUTE
+from domo_files_async.engine.shared import ABORT_WITHIN, open_shared
+from domo_files_async.errors import InvalidArgumentError, SessionStateError
+from domo_files_async.protocol import requests
+from domo_files_async.protocol.surface import parse_instance, surface_rules
+
+if TYPE_CHECKING:
+    import ssl as tls
+    from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+    from contextlib import AbstractAsyncContextManager
+    from types import TracebackType
+
+    from domo_files_async.auth import Auth
+    from domo_files_async.engine.destination import DownloadOutput
+    from domo_files_async.engine.download import DownloadStream
+    from domo_files_async.engine.endpoints import Checksum
+    from domo_files_async.engine.shared import Shared
+    from domo_files_async.engine.source import BytesLike, UploadInput
+    from domo_files_async.engine.upload import Verify
+    from domo_files_async.events import Observer, ProgressFunction
+    from domo_files_async.models import (
+        CommittedUpload,
+        DataFile,
+        DownloadResult,
+        PermissionEntry,
+        Permissions,
+        Revision,
+        SessionId,
+        UploadResult,
+    )
+    from domo_files_async.transport.http import HttpClient
+
+__all__ = ("DomoFilesSession",)
+
+
+class DomoFilesSession:
+    """Domo's Files API for any number of tasks of one event loop.
+
+    Use it with `async with`: its limits hold for all that it does together, and what is not
+    awaited at the end is cancelled and cleaned up.
+
+    Args:
+        instance: `"acme"` for `https://acme.domo.com`, a host, or a URL with a prefix or port.
+        auth: A `DeveloperToken`, an `AppSession`, or whatever has the `Auth` protocol.
+        surface: Which way in; by default the credential's own.
+        transfer: How bytes are moved.
+        retry: When a failed attempt is followed by another.
+        timeouts: How long nothing may happen.
+        ssl: Of the connections; by default certificates are verified as the system does.
+        proxy: URL of a proxy.
+        trust_env: Whether the environment may name a proxy.
+        http: An `aiohttp.ClientSession` of the caller's; it is used, not closed.
+        observer: A plain function that is told of all events, on the loop.
+        user_agent: What the session is called; by default the library's name and version.
+        allow_insecure: Allow plain http to other machines, which shows the credential on the way.
+
+    Raises:
+        InvalidArgumentError: An argument can't be right.
+    """
+
+    def __init__(
+        self,
+        instance: str,
+        *,
+        auth: Auth,
+        surface: Surface | None = None,
+        transfer: TransferConfig = TransferConfig(),  # noqa: B008 - frozen
+        retry: RetryPolicy = RetryPolicy(),  # noqa: B008
+        timeouts: Timeouts = Timeouts(),  # noqa: B008
+        ssl: tls.SSLContext | None = None,
+        proxy: str | None = None,
+        trust_env: bool = False,
+        http: HttpClient | None = None,
+        observer: Observer | None = None,
+        user_agent: str | None = None,
+        allow_insecure: bool = False,
+    ) -> None:
+        self._instance = parse_instance(instance, allow_insecure=allow_insecure)
+        chosen: Surface = surface or getattr(auth, "surface", Surface.PRODUCT)
+        self._rules = surface_rules(chosen, prefix=self._instance.prefix)
+        self._options: dict[str, Any] = {
+            "auth": auth,
+            "transfer": transfer,
+            "retry": retry,
+            "timeouts": timeouts,
+            "ssl": ssl,
+            "proxy": proxy,
+            "trust_env": trust_env,
+            "client": http,
+            "observer": observer,
+            "user_agent": user_agent,
+        }
+        self._opened: AbstractAsyncContextManager[Shared] | None = None
+        self._shared: Shared | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._process = 0
+        self._tasks: Counter[asyncio.Task[Any]] = Counter()
+
+    @classmethod
+    def from_env(cls, **options: Any) -> Self:
+        """Make a session of what the environment says.
+
+        `DOMO_INSTANCE` and `DOMO_ACCESS_TOKEN` for the product surface, or `DOMO_URL` and
+        `DOMO_APP_SESSION` for the app surface.
+
+        Args:
+            options: Keywords of the session's own, but for `auth`.
+
+        Raises:
+            InvalidArgumentError: Neither pair is there.
+        """
+        instance, token = os.environ.get("DOMO_INSTANCE"), os.environ.get("DOMO_ACCESS_TOKEN")
+        if instance and token:
+            return cls(instance, auth=DeveloperToken(token), **options)
+        url, app_session = os.environ.get("DOMO_URL"), os.environ.get("DOMO_APP_SESSION")
+        if url and app_session:
+            return cls(url, auth=AppSession(app_session), **options)
+        raise InvalidArgumentError(
+            "The environment names no instance: set DOMO_INSTANCE and DOMO_ACCESS_TOKEN, or "
+            "DOMO_URL and DOMO_APP_SESSION"
+        )
+
+    def __repr__(self) -> str:
+        where = f"{self._instance.origin}{self._instance.prefix}"
+        return f"{type(self).__name__}({where!r}, surface={self._rules.surface.name})"
+
+    @property
+    def surface(self) -> Surface:
+        """Which of the two ways in this session uses."""
+        return self._rules.surface
+
+    async def __aenter__(self) -> Self:
+        if self._opened is not None:
+            raise SessionStateError("A session is entered once: make a new one")
+        self._opened = open_shared(self._instance, self._rules, **self._options)
+        self._shared = await self._opened.__aenter__()
+        self._loop, self._process = asyncio.get_running_loop(), os.getpid()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        assert self._opened is not None
+        self._check()
+        self._shared = None
+        others = {task for task in self._tasks if task is not asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        try:
+            if others:
+                await asyncio.wait(others, timeout=ABORT_WITHIN)
+        finally:
+            await self._opened.__aexit__(kind, error, trace)
+
+    def _check(self) -> Shared:
+        if self._shared is None:
+            when = "before" if self._opened is None else "after"
+            raise SessionStateError(
+                f"This session is used {when} its `async with`: do it inside of the block"
+            )
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            loop = None
+        if loop is not self._loop or os.getpid() != self._process:
+            raise SessionStateError(
+                "This session belongs to another event loop, thread or process: make one there"
+            )
+        return self._shared
+
+    @contextmanager
+    def _using(self) -> Iterator[Shared]:
+        shared = self._check()
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks[task] += 1
+        try:
+            yield shared
+        finally:
+            self._tasks[task] -= 1
+            if not self._tasks[task]:
+                del self._tasks[task]
+
+    def set_upload_rate(self, bytes_per_second: float | None) -> None:
+        """Change the bandwidth cap of all uploads together; `None` lifts it.
+
+        Raises:
+            InvalidArgumentError: It isn't above 0.
+        """
+        shared = self._check()
+        TransferConfig(max_upload_bytes_per_second=bytes_per_second)
+        shared.limits.set_rate(bytes_per_second)
+
+    async def upload_file(
+        self,
+        source: UploadInput,
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        public: bool = False,
+        content_type: str | None = None,
+    ) -> int:
+        """Upload a new data file in one request.
+
+        Args:
+            source: A path, bytes, a binary file object, an async iterator or an ASGI upload.
+            name: The data file's; by default the source's own.
+            description: The data file's.
+            public: Whether all users of the instance may read it.
+            content_type: By default guessed from the name.
+
+        Returns:
+            The data file's id.
+
+        Raises:
+            InvalidArgumentError: An argument can't be right; nothing was sent.
+            OutcomeUnknownError: The answer was lost, and looking didn't tell.
+
+        Source: Files API, "Upload a file".
+        """
+        with self._using() as shared:
+            return await endpoints.upload_file(
+                shared,
+                source,
+                name=name,
+                description=description,
+                public=public,
+                content_type=content_type,
+            )
+
+    async def upload_revision(
+        self, data_file_id: int, source: UploadInput, *, content_type: str | None = None
+    ) -> int:
+        """Upload a new revision of a data file in one request.
+
+        Args:
+            data_file_id: The data file.
+            source: A path, bytes, a binary file object, an async iterator or an ASGI upload.
+            content_type: By default guessed from the source's name.
+
+        Returns:
+            The revision's id.
+
+        Raises:
+            NotFoundError: There is no such data file.
+            OutcomeUnknownError: The answer was lost, and looking didn't tell.
+
+        Source: Files API, "Upload a file revision".
+        """
+        with self._using() as shared:
+            return await endpoints.upload_revision(
+                shared, data_file_id, source, content_type=content_type
+            )
+
+    async def list_files(
+        self,
+        *,
+        ids: Iterable[int] | None = None,
+        expand: Sequence[str] = (),
+        limit_to_owned: bool = False,
+    ) -> list[DataFile]:
+        """List data files that the caller can see.
+
+        Args:
+            ids: Only these, in this order; those that the server doesn't know are left out.
+            expand: `"revisions"`, `"metadata"` or both.
+            limit_to_owned: Only those that the caller uploaded.
+
+        Source: Files API, "Get all files metadata".
+        """
+        with self._using() as shared:
+            return await endpoints.list_files(
+                shared, ids=ids, expand=expand, limit_to_owned=limit_to_owned
+            )
+
+    async def get_file(self, data_file_id: int, *, expand: Sequence[str] = ()) -> DataFile:
+        """Get a data file's metadata.
+
+        Args:
+            data_file_id: The data file.
+            expand: `"revisions"`, `"metadata"` or both.
+
+        Source: Files API, "Get file metadata by ID".
+        """
+        with self._using() as shared:
+            request = requests.get_file(shared.rules, data_file_id, expand=expand)
+            return await shared.attempts.send(request)
+
+    def open_download(
+        self,
+        data_file_id: int,
+        *,
+        revision_id: int | None = None,
+        byte_range: tuple[int, int | None] | None = None,
+    ) -> AbstractAsyncContextManager[DownloadStream]:
+        """Open a download, to be read in chunks inside of an `async with`.
+
+        Args:
+            data_file_id: The data file.
+            revision_id: Which revision; `None` for the current one.
+            byte_range: The first byte and the one after the last, or `None` for the end.
+
+        Source: Files API, "Download a file".
+        """
+        shared = self._check()
+        requests.download(
+            shared.rules, data_file_id, revision_id=revision_id, byte_range=byte_range
+        )
+        return self._open_download(data_file_id, revision_id, byte_range)
+
+    @asynccontextmanager
+    async def _open_download(
+        self,
+        data_file_id: int,
+        revision_id: int | None,
+        byte_range: tuple[int, int | None] | None,
+    ) -> AsyncIterator[DownloadStream]:
+        with self._using() as shared:
+            async with (
+                shared.limits.permit(object()),
+                downloads.open_stream(shared, data_file_id, revision_id, byte_range) as stream,
+            ):
+                yield stream
+
+    async def delete_revision(self, data_file_id: int, revision_id: int) -> None:
+        """Delete one revision for good; the one before it becomes the current one.
+
+        Source: Files API, "Delete a file".
+        """
+        with self._using() as shared:
+            request = requests.delete_revision(shared.rules, data_file_id, revision_id)
+            await endpoints.remove(shared, request)
+
+    async def get_permissions(self, data_file_id: int) -> Permissions:
+        """Get who may do what with a data file.
+
+        Source: Files API, "Get file permissions".
+        """
+        with self._using() as shared:
+            return await shared.attempts.send(requests.get_permissions(shared.rules, data_file_id))
+
+    async def update_permissions(self, data_file_id: int, permissions: Permissions) -> None:
+        """Set who may do what with a data file.
+
+        Args:
+            data_file_id: The data file.
+            permissions: All of them, best as changed from what `get_permissions` gave.
+
+        Source: Files API, "Update file permissions".
+        """
+        with self._using() as shared:
+            request = requests.update_permissions(shared.rules, data_file_id, permissions)
+            await shared.attempts.send(request)
+
+    async def grant_access(self, data_file_id: int, *entries: PermissionEntry) -> Permissions:
+        """Add entries to a data file's permissions, in place of those their principals had.
+
+        Returns:
+            The permissions as they are now.
+        """
+        with self._using() as shared:
+            return await endpoints.change_access(shared, data_file_id, entries=entries)
+
+    async def revoke_access(
+        self, data_file_id: int, *principals: tuple[str, str | int]
+    ) -> Permissions:
+        """Take principals out of a data file's permissions.
+
+        Args:
+            data_file_id: The data file.
+            principals: Entity types and ids, such as `("USER", "1089963280")`.
+
+        Returns:
+            The permissions as they are now.
+        """
+        with self._using() as shared:
+            return await endpoints.change_access(shared, data_file_id, principals=principals)
+
+    async def create_multipart_session(
+        self, *, name: str, content_type: str, description: str | None = None
+    ) -> SessionId:
+        """Open a multipart session for a new data file; it is the caller's to end.
+
+        Returns:
+            The multipart session's id.
+
+        Source: Multi-part Files API, "Creating a Multi-part Upload Session".
+        """
+        with self._using() as shared:
+            request = requests.create_multipart_session(
+                shared.rules, name=name, content_type=content_type, description=description
+            )
+            return await endpoints.create_session(shared, request, name=name, data_file_id=None)
+
+    async def create_multipart_update_session(
+        self, data_file_id: int, *, name: str, content_type: str, description: str | None = None
+    ) -> SessionId:
+        """Open a multipart session for a new revision; it is the caller's to end.
+
+        Returns:
+            The multipart session's id.
+
+        Source: Multi-part Files API, "Creating a Multi-part Upload Update Session".
+        """
+        with self._using() as shared:
+            request = requests.create_multipart_update_session(
+                shared.rules,
+                data_file_id,
+                name=name,
+                content_type=content_type,
+                description=description,
+            )
+            return await endpoints.create_session(
+                shared, request, name=name, data_file_id=data_file_id
+            )
+
+    async def upload_part(
+        self,
+        session_id: str,
+        index: int,
+        part: BytesLike,
+        *,
+        content_type: str = "application/octet-stream",
+        checksum: Checksum = COMPUTE,
+    ) -> None:
+        """Upload one part; of two under one index the last one counts.
+
+        Args:
+            session_id: Of the multipart session.
+            index: From 1 to 10,000.
+            part: Its bytes.
+            content_type: Of the file.
+            checksum: SHA-256 in hex; by default computed here, `None` to send none.
+
+        Raises:
+            ChecksumMismatchError: The server got other bytes.
+
+        Source: Multi-part Files API, "Uploading File Parts".
+        """
+        with self._using() as shared:
+            await endpoints.upload_part(
+                shared, session_id, index, part, content_type=content_type, checksum=checksum
+            )
+
+    async def commit_multipart_session(self, session_id: str) -> CommittedUpload:
+        """Make a revision of a multipart session's parts.
+
+        Raises:
+            OutcomeUnknownError: The answer was lost, and looking didn't tell.
+
+        Source: Multi-part Files API, "Completing a Multi-part Upload".
+        """
+        with self._using() as shared:
+            return await endpoints.commit(shared, session_id)
+
+    async def abort_multipart_session(self, session_id: str) -> None:
+        """Drop a multipart session and its parts.
+
+        Source: Multi-part Files API, "Error Handling and Retry Mechanism".
+        """
+        with self._using() as shared:
+            request = requests.abort_multipart_session(shared.rules, session_id)
+            await endpoints.remove(shared, request)
+            shared.drafts.forget(session_id)
+
+    async def wait_for_scan(self, data_file_id: int, *, timeout: float) -> DataFile:  # noqa: ASYNC109 - bounds the waiting, not one request
+        """Wait until the virus scan found a data file safe.
+
+        Args:
+            data_file_id: The data file.
+            timeout: Seconds to wait at most.
+
+        Raises:
+            ScanRejectedError: The scan refused it.
+            ScanTimeoutError: It isn't over.
+        """
+        with self._using() as shared:
+            return await endpoints.wait_for_scan(shared, data_file_id, timeout=timeout)
+
+    async def get_revision(self, data_file_id: int, revision_id: int) -> Revision:
+        """Get one revision's details; -1 is the newest. Product surface only.
+
+        Raises:
+            UnsupportedOnSurfaceError: This session is on the app surface.
+        """
+        with self._using() as shared:
+            request = requests.get_revision(shared.rules, data_file_id, revision_id)
+            return await shared.attempts.send(request)
+
+    async def list_revisions(self, data_file_id: int) -> list[Revision]:
+        """Get all revisions' details. Product surface only.
+
+        Raises:
+            UnsupportedOnSurfaceError: This session is on the app surface.
+        """
+        with self._using() as shared:
+            return await shared.attempts.send(requests.list_revisions(shared.rules, data_file_id))
+
+    async def copy_revision(self, source_id: int, target_id: int) -> int:
+        """Copy a data file's current revision as a new one of another. Product surface only.
+
+        Returns:
+            The new revision's id.
+
+        Raises:
+            UnsupportedOnSurfaceError: This session is on the app surface.
+            OutcomeUnknownError: The answer was lost, and looking didn't tell.
+        """
+        with self._using() as shared:
+            return await endpoints.copy_revision(shared, source_id, target_id)
+
+    async def duplicate_file(self, data_file_id: int) -> DataFile:
+        """Make a new data file with the same content. Product surface only.
+
+        Raises:
+            UnsupportedOnSurfaceError: This session is on the app surface.
+            OutcomeUnknownError: The answer was lost, and looking didn't tell.
+        """
+        with self._using() as shared:
+            return await endpoints.duplicate_file(shared, data_file_id)
+
+    async def delete_file(self, data_file_id: int) -> None:
+        """Delete a data file with all its revisions for good. Product surface only.
+
+        Raises:
+            UnsupportedOnSurfaceError: This session is on the app surface.
+        """
+        with self._using() as shared:
+            await endpoints.remove(shared, requests.delete_file(shared.rules, data_file_id))
+
+    async def upload(
+        self,
+        source: UploadInput,
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        public: bool | None = None,
+        content_type: str | None = None,
+        data_file_id: int | None = None,
+        part_size: int | None = None,
+        progress: ProgressFunction | None = None,
+        verify: Verify = "parts",
+    ) -> UploadResult:
+        """Upload anything of any size: in one request, or in parallel parts with checksums.
+
+        Args:
+            source: A path, bytes, a binary file object (read from where it stands, left open), an
+                async iterator of bytes, or an ASGI upload. Its size may be unknown.
+            name: The data file's; by default the source's own, or what the data file has.
+            description: The data file's; by default none, or what the data file has.
+            public: Whether all users of the instance may read it; by default a new data file is
+                private, and an existing one keeps its access.
+            content_type: By default guessed from the name.
+            data_file_id: The data file that gets a new revision; `None` for a new data file.
+            part_size: Bytes in a part; by default 16 MiB, and more where 10,000 wouldn't do.
+            progress: Told of each part that the server accepted, on the loop.
+            verify: `"parts"`: each part goes with its SHA-256; `"sha256"`: the whole is compared
+                with what the server stored, too; `"none"`: no checksum at all.
+
+        Raises:
+            InvalidArgumentError: An argument can't be right; nothing was sent.
+            SourceError: The source can't be read, or changed meanwhile; nothing was committed.
+            PartUploadError: A part couldn't be sent; nothing was committed.
+            OutcomeUnknownError: An answer was lost, and looking didn't tell.
+            AccessNotSetError: It is there, but its access isn't what was asked for.
+            ChecksumMismatchError: The server stored something else.
+        """
+        with self._using() as shared:
+            target = uploads.Target(
+                name=name,
+                description=description,
+                content_type=content_type,
+                public=public,
+                data_file_id=data_file_id,
+            )
+            return await uploads.upload(
+                shared, source, target, part_size=part_size, progress=progress, verify=verify
+            )
+
+    async def download(
+        self,
+        data_file_id: int,
+        destination: DownloadOutput,
+        *,
+        revision_id: int | None = None,
+        progress: ProgressFunction | None = None,
+        verify: bool = True,
+        overwrite: bool = False,
+    ) -> DownloadResult:
+        """Download a data file to where it appears complete and verified, or not at all.
+
+        Args:
+            data_file_id: The data file.
+            destination: A file's path, a directory (for the file's own name, made safe), or an
+                async or plain writable, in which what was written before a failure stays.
+            revision_id: Which revision; `None` for the current one.
+            progress: Told how many bytes came, on the loop.
+            verify: Compare size and digest with the data file's metadata.
+            overwrite: Replace an existing file, once the new one is complete.
+
+        Raises:
+            DestinationError: It exists already, or can't be written.
+            ChecksumMismatchError: Other bytes came than the server says it has.
+        """
+        with self._using() as shared:
+            return await downloads.download(
+                shared,
+                data_file_id,
+                destination,
+                revision_id=revision_id,
+                progress=progress,
+                verify=verify,
+                overwrite=overwrite,
+            )

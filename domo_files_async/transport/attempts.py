@@ -1,0 +1,220 @@
+"""One request until it is answered: attempts, waits between them, and a new credential after a 401.
+
+Rule 1: `planning.retry` decides, this carries it out.
+Rule 2: what the server asks to wait is kept by the whole session.
+Rule 3: after a 401 one caller asks for a new credential, and all others wait for its answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from domo_files_async.errors import ApiError, AuthenticationError, ConnectError, DomoFilesError
+from domo_files_async.events import RequestRetried, Throttled, notify
+from domo_files_async.planning.retry import GiveUp, Retry, RetryBudget, decide_retry
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from domo_files_async.auth import Auth
+    from domo_files_async.config import RetryPolicy
+    from domo_files_async.events import Observer
+    from domo_files_async.protocol.messages import Request
+    from domo_files_async.transport.body import Body
+    from domo_files_async.transport.http import Http, ReplyStream
+    from domo_files_async.transport.limits import Limits
+
+__all__ = ("Attempts", "OnRetry")
+
+T = TypeVar("T")
+
+OnRetry = "Callable[[int, float, DomoFilesError], None]"
+
+_UNAUTHORIZED = 401
+
+
+class Attempts:
+    """Sends requests as often as it takes.
+
+    Args:
+        http: Sends each once.
+        auth: Asked for a new credential after a 401.
+        policy: When a failed attempt is followed by another.
+        limits: Keeps the silence that the server asks for.
+        observer: Told of retries and of silence.
+        chance: Gives random numbers from 0 to 1.
+        sleep: Waits between attempts.
+    """
+
+    def __init__(
+        self,
+        http: Http,
+        *,
+        auth: Auth,
+        policy: RetryPolicy,
+        limits: Limits,
+        observer: Observer | None = None,
+        chance: Callable[[], float] = random.random,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+    ) -> None:
+        self._http = http
+        self._policy = policy
+        self._limits = limits
+        self._observer = observer
+        self._chance = chance
+        self._sleep = sleep
+        self._budget = RetryBudget(policy.budget)
+        self._renewal = _Renewal(auth)
+
+    async def send(
+        self,
+        request: Request[T],
+        body: Body | None = None,
+        *,
+        on_retry: Callable[[int, float, DomoFilesError], None] | None = None,
+    ) -> T:
+        """Send a request until it is answered, and read its answer.
+
+        Args:
+            request: What to send.
+            body: Data between its prefix and suffix.
+            on_retry: Told the attempt that failed, from 1, the seconds until the next one, and
+                the error; by default the observer is. An attempt that only got a new
+                credential isn't counted.
+
+        Raises:
+            DomoFilesError: The error of the last attempt.
+            Exception: Whatever *body* or *on_retry* raised.
+        """
+        resendable = body is None or body.repeatable
+        return await self._persist(
+            request,
+            lambda attempt: self._http.send(request, body, attempt=attempt),
+            resendable=resendable,
+            on_retry=on_retry,
+        )
+
+    @asynccontextmanager
+    async def open_stream(self, request: Request[None]) -> AsyncIterator[ReplyStream]:
+        """Send a request until its answer begins, and give it to be read in chunks.
+
+        Args:
+            request: What to send.
+
+        Raises:
+            DomoFilesError: The error of the last attempt.
+        """
+        async with AsyncExitStack() as stack:
+            yield await self._persist(
+                request,
+                lambda attempt: stack.enter_async_context(
+                    self._http.open_stream(request, attempt=attempt)
+                ),
+                resendable=True,
+                on_retry=None,
+            )
+
+    async def _persist(
+        self,
+        request: Request[Any],
+        once: Callable[[int], Awaitable[T]],
+        *,
+        resendable: bool,
+        on_retry: Callable[[int, float, DomoFilesError], None] | None,
+    ) -> T:
+        attempt, renewed = 1, False
+        while True:
+            await self._limits.wait_hold()
+            asked = self._renewal.now
+            try:
+                value = await once(attempt)
+            except DomoFilesError as error:
+                failure = error
+            else:
+                self._budget.give_back()
+                return value
+            may_go_again = resendable or isinstance(failure, ConnectError)
+            is_refused = (
+                isinstance(failure, AuthenticationError) and failure.status == _UNAUTHORIZED
+            )
+            if is_refused and not renewed and may_go_again and await self._renewal.renew(asked):
+                renewed = True
+                continue
+            delay = self._next_delay(request, failure, attempt)
+            if delay is None or not may_go_again:
+                raise failure
+            self._budget.take()
+            self._tell(request, attempt, delay, failure, on_retry)
+            await self._sleep(delay)
+            attempt += 1
+
+    def _next_delay(
+        self, request: Request[Any], failure: DomoFilesError, attempt: int
+    ) -> float | None:
+        self._keep_silence(failure)
+        verdict = decide_retry(
+            failure,
+            attempt=attempt,
+            repeatable=request.repeatable,
+            policy=self._policy,
+            chance=self._chance(),
+            budget=self._budget,
+        )
+        match verdict:
+            case Retry(after=after):
+                return after
+            case GiveUp():
+                return None
+
+    def _keep_silence(self, failure: DomoFilesError) -> None:
+        asked = failure.retry_after if isinstance(failure, ApiError) else None
+        if asked is not None and 0 < asked <= self._policy.max_retry_after:
+            self._limits.hold(asked)
+            notify(self._observer, Throttled(delay=asked))
+
+    def _tell(
+        self,
+        request: Request[Any],
+        attempt: int,
+        delay: float,
+        failure: DomoFilesError,
+        on_retry: Callable[[int, float, DomoFilesError], None] | None,
+    ) -> None:
+        if on_retry is not None:
+            on_retry(attempt, delay, failure)
+            return
+        event = RequestRetried(
+            operation=request.operation, attempt=attempt, delay=delay, error=failure
+        )
+        notify(self._observer, event)
+
+
+class _Renewal:
+    """Asks for a new credential, one caller for all who were refused with the same one."""
+
+    def __init__(self, auth: Auth) -> None:
+        self._auth = auth
+        self._asking = asyncio.Lock()
+        self._asked = 0
+        self._renewed = 0
+
+    @property
+    def now(self) -> tuple[int, int]:
+        """How often was asked, and how often with success: which credential is in use."""
+        return self._asked, self._renewed
+
+    async def renew(self, then: tuple[int, int]) -> bool:
+        """Say whether there is a newer credential than *then*."""
+        async with self._asking:
+            asked, renewed = then
+            if self._renewed > renewed:
+                return True
+            if self._asked > asked:
+                return False
+            is_new = await self._auth.refresh()
+            self._asked += 1
+            self._renewed += is_new
+            return is_new

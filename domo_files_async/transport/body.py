@@ -1,0 +1,237 @@
+"""What a request carries, and how it is written: slice by slice, watched, never twice.
+
+Rule 1: a chunk is no longer in use when the next one is asked for, and none when the writing is
+over: each slice is waited for until the system has taken it.
+Rule 2: waiting for the source or for the bandwidth cap is no stall of the network.
+Rule 3: what the source raises is kept as it is; the network's failures are aiohttp's to tell.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, NoReturn, Protocol
+
+import aiohttp
+from aiohttp.http import StreamWriter
+
+from domo_files_async.errors import SourceChangedError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from aiohttp.abc import AbstractStreamWriter
+
+__all__ = ("SLICE", "Body", "LentBody", "Outgoing", "StallWatch")
+
+SLICE = 256 * 1024
+"""Bytes in one write: large enough to be cheap, small enough for TLS and for a stall to show."""
+
+
+class Body(Protocol):
+    """Data that is sent beside a request.
+
+    Attributes:
+        size: Bytes in it; `None` while unknown, which sends it in chunked transfer coding.
+        repeatable: Whether `chunks` can be called again to start over.
+    """
+
+    size: int | None
+    repeatable: bool
+
+    def chunks(self) -> AsyncIterator[memoryview | bytes]:
+        """Give the bytes from the beginning; each chunk is used until the next is asked for."""
+        ...
+
+
+class LentBody:
+    """Bytes that the caller holds, and leaves alone until the request is over.
+
+    Args:
+        data: What to send.
+    """
+
+    repeatable = True
+
+    def __init__(self, data: bytes | bytearray | memoryview) -> None:
+        self._view = memoryview(data).cast("B")
+        self.size: int | None = len(self._view)
+
+    async def chunks(self) -> AsyncIterator[memoryview]:
+        """Give all of it."""
+        yield self._view
+
+
+class StallWatch:
+    """Ends what it guards when nothing moved for *stall* seconds."""
+
+    def __init__(self, stall: float) -> None:
+        self._stall = stall
+        self._timeout: asyncio.Timeout | None = None
+
+    @asynccontextmanager
+    async def guard(self, *, paused: bool = False) -> AsyncIterator[None]:
+        """Raise `TimeoutError` out of the block on a stall.
+
+        Args:
+            paused: Wait for the first `moved` before the time counts.
+        """
+        try:
+            async with asyncio.timeout(None if paused else self._stall) as self._timeout:
+                yield
+        finally:
+            self._timeout = None
+
+    def moved(self) -> None:
+        """Start the time anew."""
+        self._reschedule(asyncio.get_running_loop().time() + self._stall)
+
+    def pause(self) -> None:
+        """Stop the time until something moves."""
+        self._reschedule(None)
+
+    def _reschedule(self, when: float | None) -> None:
+        if self._timeout is not None and not self._timeout.expired():
+            self._timeout.reschedule(when)
+
+
+class Outgoing(aiohttp.Payload):
+    """The way out of one request, also of one without content: whoever writes is seen here.
+
+    Args:
+        prefix: Bytes before the body.
+        body: The data, where there is any.
+        suffix: Bytes after it.
+        watch: Told whenever bytes moved.
+        pace: Waits until so many bytes may be sent; `None` for no cap.
+
+    Attributes:
+        began: The loop's time when there was a connection to write to; `None` before.
+        handed: Whether the last byte was handed over, so that the server may have it all.
+        written: Bytes that were handed over.
+        source_error: What the source raised.
+    """
+
+    def __init__(
+        self,
+        prefix: bytes,
+        body: Body | None,
+        suffix: bytes,
+        *,
+        watch: StallWatch,
+        pace: Callable[[int], Awaitable[None]] | None,
+    ) -> None:
+        super().__init__(None)
+        self._prefix = prefix
+        self._body = body
+        self._suffix = suffix
+        self._watch = watch
+        self._pace = pace
+        size = body.size if body else 0
+        self._size = None if size is None else len(prefix) + size + len(suffix)
+        self._task: asyncio.Task[None] | None = None
+        self._transport: asyncio.Transport | None = None
+        self._done = False
+        self.began: float | None = None
+        self.handed = False
+        self.written = 0
+        self.source_error: BaseException | None = None
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> NoReturn:
+        """Refuse: the bytes are not here to be shown."""
+        raise TypeError(f"A body isn't text, neither in {encoding} nor with errors={errors!r}")
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        """Write all of it, once: aiohttp repeats some requests, which could make two revisions."""
+        if self.began is not None:
+            raise ConnectionResetError("A request is written once")
+        assert isinstance(writer, StreamWriter)
+        transport = writer.transport
+        if transport is None or transport.is_closing():
+            raise ConnectionResetError("The connection was found closed")
+        self._task = asyncio.current_task()
+        self._transport = transport
+        self.began = asyncio.get_running_loop().time()
+        self.handed = self._size == 0
+        self._watch.moved()
+        # With the least high-water mark, drain() returns only when the system has taken all
+        # bytes; from Python 3.12 on, the transport would otherwise still refer to the memory.
+        transport.set_write_buffer_limits(high=1, low=0)
+        await self._put(writer, self._prefix)
+        if self._body is not None:
+            await self._put_body(writer, self._body)
+        await self._put(writer, self._suffix)
+        transport.set_write_buffer_limits()
+        self.handed = self._done = True
+
+    def abandon(self) -> None:
+        """Drop the connection with all that it still refers to, at once."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    async def settle(self) -> None:
+        """Wait until the writing is over."""
+        if self._task is not None and not self._task.done():
+            self._task.cancel()
+            await asyncio.wait({self._task})
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all was written, and the system has taken it."""
+        if self._done or self._transport is None:
+            return self._done
+        # A quick answer makes aiohttp cancel the writing in its last, empty wait.
+        return self.handed and self._transport.get_write_buffer_size() == 0
+
+    async def _put_body(self, writer: StreamWriter, body: Body) -> None:
+        chunks = body.chunks()
+        left = body.size
+        try:
+            while (chunk := await self._next(chunks)) is not None:
+                if left is not None:
+                    left -= len(chunk)
+                    self._check(left >= 0, "more")
+                await self._put(writer, chunk)
+            self._check(not left, "fewer")
+        finally:
+            close = getattr(chunks, "aclose", None)
+            if close is not None:
+                await close()
+
+    async def _next(self, chunks: AsyncIterator[memoryview | bytes]) -> memoryview | None:
+        self._watch.pause()
+        try:
+            chunk = await anext(chunks, None)
+        except BaseException as error:
+            if not _is_cancelling():
+                self.source_error = error
+            raise
+        self._watch.moved()
+        return None if chunk is None else memoryview(chunk).cast("B")
+
+    def _check(self, is_right: bool, found: str) -> None:
+        if not is_right:
+            assert self._body is not None
+            self.source_error = SourceChangedError(
+                f"The source gave {found} than the {self._body.size} bytes that it had; was it "
+                "written to meanwhile? Nothing was kept of it: upload it again when it is at rest"
+            )
+            raise self.source_error
+
+    async def _put(self, writer: StreamWriter, data: bytes | memoryview) -> None:
+        for start in range(0, len(data), SLICE):
+            piece = data[start : start + SLICE]
+            if self._pace is not None:
+                self._watch.pause()
+                await self._pace(len(piece))
+                self._watch.moved()
+            self.written += len(piece)
+            self.handed = self.written == self._size
+            await writer.write(piece)
+            await writer.drain()
+            self._watch.moved()
+
+
+def _is_cancelling() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
