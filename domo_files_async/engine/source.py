@@ -305,9 +305,7 @@ async def _open_path(path: str | os.PathLike[str], threads: Threads) -> Source:
         raise InvalidArgumentError(f"{what!r} can't be a path")
     try:
         # The handle lives as long as the source, which closes it.
-        handle = await aiofiles.open(
-            what, "rb", buffering=0, executor=threads.executor
-        )
+        handle = await aiofiles.open(what, "rb", buffering=0, executor=threads.executor)
     except OSError as error:
         raise SourceError(f"{what} can't be opened: {error.strerror or error}") from error
     fd = handle.fileno()

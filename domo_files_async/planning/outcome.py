@@ -2,7 +2,8 @@
 
 Rule 1: made is only what exactly one trace shows, younger than the request by the server's clock.
 Rule 2: nothing seen proves nothing: answers may lag.
-Rule 3: clock readings are arguments; the server's time is estimated from its Date headers.
+Rule 3: what can't be dated may be older than the request, and proves nothing either.
+Rule 4: no clock here: readings are arguments; the server's time is learnt from its Date headers.
 """
 
 from __future__ import annotations
@@ -12,8 +13,11 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import attrs
 
+from domo_files_async.planning.retry import backoff
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Set
+    from collections.abc import Iterable, Sequence
+    from collections.abc import Set as AbstractSet
 
     from domo_files_async.config import RetryPolicy
     from domo_files_async.models import DataFile, Revision
@@ -36,7 +40,12 @@ _DISAGREEMENT = timedelta(seconds=2)
 
 @attrs.frozen
 class Made:
-    """Exactly one trace: the request was carried out."""
+    """Exactly one trace: the request was carried out.
+
+    Attributes:
+        data_file_id: The data file that it made, or to which it added a revision.
+        revision_id: Its revision; `None` where the server doesn't list any.
+    """
 
     data_file_id: int
     revision_id: int | None
@@ -49,7 +58,11 @@ class NotSeen:
 
 @attrs.frozen
 class Ambiguous:
-    """Traces that could be ours or another's; *seen* says which."""
+    """Traces that may be ours or another's.
+
+    Attributes:
+        seen: Which, and why they prove nothing; for people.
+    """
 
     seen: str
 
@@ -64,16 +77,24 @@ class Sought:
     Attributes:
         name: The new data file's name; `None` where the server chooses it.
         size: Bytes of the content; `None` where unknown.
-        sha256: Of the content; `None` where unknown.
-        since: The earliest time of the server's at which it can have happened.
-        known: Ids that are there for another reason.
+        sha256: Of the content, in hex; `None` where unknown.
+        since: The earliest that the server's clock can have shown when the request began; `None`
+            where its clock is unknown, so that nothing can be dated.
+        known: Ids, of data files or of revisions, that are there for another reason.
     """
 
     name: str | None
     size: int | None
     sha256: str | None
     since: datetime | None
-    known: Set[int]
+    known: AbstractSet[int]
+
+
+@attrs.frozen
+class _Trace:
+    label: str
+    made: Made
+    when: datetime | None
 
 
 class ServerClock:
@@ -97,7 +118,7 @@ class ServerClock:
             received: When the reply's head was there.
         """
         low = date - timedelta(seconds=received)
-        high = date + _SECOND - timedelta(seconds=sent)
+        high = date - timedelta(seconds=sent) + _SECOND
         if self._low is None or self._high is None:
             self._low, self._high = low, high
         elif low > self._high or high < self._low:
@@ -107,74 +128,101 @@ class ServerClock:
             self._low, self._high = max(low, self._low), min(high, self._high)
 
     def since(self, local: float) -> datetime | None:
-        """Give the earliest that the server's clock can have shown at *local*."""
+        """Give the earliest that the server's clock can have shown at a local reading.
+
+        Args:
+            local: The reading; it may be older than all observations.
+
+        Returns:
+            `None` as long as nothing was observed.
+        """
         if self._low is None:
             return None
         return self._low - self._slack + timedelta(seconds=local)
 
 
 def judge_new_file(sought: Sought, files: Iterable[DataFile]) -> Evidence:
-    """Look for the data file that a request would have made."""
-    found = []
+    """Look for the data file that a request would have made.
+
+    Args:
+        sought: What it would have left; `known` are ids of data files.
+        files: What the server has, with all revisions where it gives them.
+    """
+    traces = []
     for file in files:
         if file.data_file_id in sought.known or sought.name not in {None, file.name}:
             continue
-        revision = _first_alike(sought, file)
-        if revision is not None:
-            created = file.datetime_created or revision.datetime_uploaded
-            made = Made(file.data_file_id, revision.data_file_revision_id)
-            found.append((f"data file {file.data_file_id}", created, made))
-    return _judge(sought, found)
+        revisions = _all_revisions(file)
+        alike = [one.data_file_revision_id for one in revisions if _is_alike(sought, one)]
+        if alike or (not revisions and sought.size is None):
+            # A file is as old as its oldest revision, and ours comes before what others added.
+            dates = [one.datetime_uploaded for one in revisions if one.datetime_uploaded]
+            created = file.datetime_created or min(dates, default=None)
+            made = Made(file.data_file_id, min(alike, default=None))
+            traces.append(_Trace(f"data file {file.data_file_id}", made, created))
+    return _judge(sought.since, traces)
 
 
 def judge_new_revision(
     sought: Sought, data_file_id: int, revisions: Iterable[Revision]
 ) -> Evidence:
-    """Look for the revision of a data file that a request would have made."""
-    found = []
-    for revision in revisions:
-        number = revision.data_file_revision_id
-        if number not in sought.known and _is_alike(sought, revision):
-            made = Made(data_file_id, number)
-            found.append((f"revision {number}", revision.datetime_uploaded, made))
-    return _judge(sought, found)
+    """Look for the revision that a request would have added.
+
+    Args:
+        sought: What it would have left; `known` are ids of revisions, and `name` isn't looked at.
+        data_file_id: The data file to which it would have added it.
+        revisions: What the server has of it.
+    """
+    return _judge(
+        sought.since,
+        [
+            _Trace(f"revision {number}", Made(data_file_id, number), revision.datetime_uploaded)
+            for revision in revisions
+            if (number := revision.data_file_revision_id) not in sought.known
+            and _is_alike(sought, revision)
+        ],
+    )
 
 
 def look_delays(policy: RetryPolicy) -> tuple[float, ...]:
-    """Say how many seconds to wait before each look: one look more than there are attempts."""
-    waits = (
-        min(policy.max_backoff, policy.initial_backoff * 2.0 ** min(look, 60))
-        for look in range(policy.max_attempts)
-    )
+    """Say how many seconds to wait before each look for what a request left.
+
+    Args:
+        policy: Its backoffs are the waits, and it gives one look more than attempts.
+
+    Returns:
+        The waits; the first is 0.
+    """
+    waits = (backoff(look, policy, 1) for look in range(1, policy.max_attempts + 1))
     return (0.0, *waits)
 
 
-def _judge(sought: Sought, found: list[tuple[str, datetime | None, Made]]) -> Evidence:
-    undated = [label for label, when, _ in found if when is None or sought.since is None]
-    young = [
-        (label, made)
-        for label, when, made in found
-        if when is not None and sought.since is not None and when >= sought.since
-    ]
-    if undated:
-        return Ambiguous(f"it can't be told how old {', '.join(undated)} is")
-    if len(young) > 1:
-        labels = ", ".join(label for label, _ in young)
-        return Ambiguous(f"{labels} look alike, and are all young enough")
-    return young[0][1] if young else NotSeen()
+def _judge(since: datetime | None, traces: Sequence[_Trace]) -> Evidence:
+    left = [one for one in traces if not _is_older(one.when, since)]
+    if not left:
+        return NotSeen()
+    labels = ", ".join(one.label for one in left)
+    if len(left) > 1:
+        return Ambiguous(f"{labels} look like it, and only one can be")
+    if since is None or left[0].when is None:
+        return Ambiguous(f"{labels} looks like it, but it can't be told how old it is")
+    return left[0].made
 
 
-def _first_alike(sought: Sought, file: DataFile) -> Revision | None:
-    # Somebody may have added a revision since: then ours is the oldest that fits.
-    revisions = {one.data_file_revision_id: one for one in file.revisions or ()}
-    if file.current_revision is not None:
-        revisions[file.current_revision.data_file_revision_id] = file.current_revision
-    alike = (one for one in revisions.values() if _is_alike(sought, one))
-    return min(alike, key=lambda one: one.data_file_revision_id, default=None)
+def _is_older(when: datetime | None, since: datetime | None) -> bool:
+    if when is None or since is None:
+        return False
+    # A date without a fraction was probably cut to the second, as the API's own samples are.
+    return when < (since if when.microsecond else since.replace(microsecond=0))
+
+
+def _all_revisions(file: DataFile) -> Sequence[Revision]:
+    current = file.current_revision
+    return file.revisions if current is None else (*file.revisions, current)
 
 
 def _is_alike(sought: Sought, revision: Revision) -> bool:
-    has = revision.sha256_hash_value
-    if sought.sha256 is not None and has is not None and has.lower() != sought.sha256.lower():
+    digest = revision.sha256_hash_value
+    if sought.sha256 and digest and sought.sha256.lower() != digest.lower():
         return False
-    return sought.size is None or revision.size_bytes == sought.size
+    return sought.size in {None, revision.size_bytes}

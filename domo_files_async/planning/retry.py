@@ -111,19 +111,11 @@ def backoff(attempt: int, policy: RetryPolicy, chance: float) -> float:
     Args:
         attempt: The one that failed, from 1.
         policy: Its backoffs and jitter.
-        chance: A random number, at least 0 and below 1.
+        chance: A random number from 0 to 1; 1 gives the longest wait.
     """
-    longest = _doubled(policy, attempt - 1)
-    return longest * (1 - policy.jitter + policy.jitter * chance)
-
-
-def look_delays(policy: RetryPolicy) -> tuple[float, ...]:
-    """Say how many seconds to wait before each look for what a lost answer left.
-
-    Returns:
-        One look more than there are attempts, the first at once.
-    """
-    return (0.0, *(_doubled(policy, times) for times in range(policy.max_attempts)))
+    doubled = policy.initial_backoff * 2.0 ** min(attempt - 1, _DOUBLINGS)
+    longest = min(policy.max_backoff, doubled)
+    return longest - longest * policy.jitter * (1 - chance)
 
 
 def decide_retry(
@@ -142,7 +134,7 @@ def decide_retry(
         attempt: Its number, from 1.
         repeatable: Whether the request may be sent again without asking what became of it.
         policy: The session's.
-        chance: A random number, at least 0 and below 1, for the jitter.
+        chance: A random number from 0 to 1, for the jitter.
         budget: The session's; only looked at: taking from it is the caller's.
     """
     if not _is_transient(error):
@@ -191,7 +183,3 @@ def _is_transient(error: DomoFilesError) -> bool:
     if isinstance(error, ApiError):
         return isinstance(error, MaintenanceError) or error.status in _TRANSIENT
     return isinstance(error, TransportError | ChecksumMismatchError)
-
-
-def _doubled(policy: RetryPolicy, times: int) -> float:
-    return min(policy.max_backoff, policy.initial_backoff * 2.0 ** min(times, _DOUBLINGS))

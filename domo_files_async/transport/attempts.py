@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from domo_files_async.errors import ApiError, AuthenticationError, ConnectError, DomoFilesError
 from domo_files_async.events import RequestRetried, Throttled, notify
@@ -31,7 +31,8 @@ __all__ = ("Attempts", "OnRetry")
 
 T = TypeVar("T")
 
-OnRetry = "Callable[[int, float, DomoFilesError], None]"
+OnRetry: TypeAlias = "Callable[[int, float, DomoFilesError], None]"
+"""Told the attempt that failed, from 1, the seconds until the next one, and the error."""
 
 _UNAUTHORIZED = 401
 
@@ -74,16 +75,15 @@ class Attempts:
         request: Request[T],
         body: Body | None = None,
         *,
-        on_retry: Callable[[int, float, DomoFilesError], None] | None = None,
+        on_retry: OnRetry | None = None,
     ) -> T:
         """Send a request until it is answered, and read its answer.
 
         Args:
             request: What to send.
             body: Data between its prefix and suffix.
-            on_retry: Told the attempt that failed, from 1, the seconds until the next one, and
-                the error; by default the observer is. An attempt that only got a new
-                credential isn't counted.
+            on_retry: Told of each retry; by default the observer is. An attempt after which only
+                the credential is renewed isn't counted.
 
         Raises:
             DomoFilesError: The error of the last attempt.
@@ -123,7 +123,7 @@ class Attempts:
         once: Callable[[int], Awaitable[T]],
         *,
         resendable: bool,
-        on_retry: Callable[[int, float, DomoFilesError], None] | None,
+        on_retry: OnRetry | None,
     ) -> T:
         attempt, renewed = 1, False
         while True:
@@ -181,7 +181,7 @@ class Attempts:
         attempt: int,
         delay: float,
         failure: DomoFilesError,
-        on_retry: Callable[[int, float, DomoFilesError], None] | None,
+        on_retry: OnRetry | None,
     ) -> None:
         if on_retry is not None:
             on_retry(attempt, delay, failure)
@@ -214,7 +214,11 @@ class _Renewal:
                 return True
             if self._asked > asked:
                 return False
-            is_new = await self._auth.refresh()
+            try:
+                is_new = await self._auth.refresh()
+            except Exception:
+                self._asked += 1
+                raise
             self._asked += 1
             self._renewed += is_new
             return is_new

@@ -9,7 +9,8 @@ Rule 3: what the source raises is kept as it is; the network's failures are aioh
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
+import sys
+from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
 import aiohttp
@@ -17,8 +18,14 @@ from aiohttp.http import StreamWriter
 
 from domo_files_async.errors import SourceChangedError
 
+try:
+    import fcntl
+    import termios
+except ImportError:  # pragma: no cover - on Windows the system's buffer isn't seen
+    fcntl = None  # type: ignore[assignment]
+
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
     from aiohttp.abc import AbstractStreamWriter
 
@@ -68,31 +75,74 @@ class StallWatch:
     def __init__(self, stall: float) -> None:
         self._stall = stall
         self._timeout: asyncio.Timeout | None = None
+        self._is_paused = False
 
     @asynccontextmanager
-    async def guard(self, *, paused: bool = False) -> AsyncIterator[None]:
+    async def guard(self, gauge: Callable[[], int] | None = None) -> AsyncIterator[None]:
         """Raise `TimeoutError` out of the block on a stall.
 
         Args:
-            paused: Wait for the first `moved` before the time counts.
+            gauge: Tells how many bytes are on their way; each change is a movement. With it, the
+                time counts from the first `moved` on.
         """
+        self._is_paused = gauge is not None
         try:
-            async with asyncio.timeout(None if paused else self._stall) as self._timeout:
-                yield
+            async with asyncio.timeout(None if gauge else self._stall) as self._timeout:
+                with _every(self._stall / 4, self._looking_at(gauge)) if gauge else nullcontext():
+                    yield
         finally:
             self._timeout = None
 
     def moved(self) -> None:
         """Start the time anew."""
+        self._is_paused = False
         self._reschedule(asyncio.get_running_loop().time() + self._stall)
 
     def pause(self) -> None:
         """Stop the time until something moves."""
+        self._is_paused = True
         self._reschedule(None)
+
+    def _looking_at(self, gauge: Callable[[], int]) -> Callable[[], None]:
+        level = 0
+
+        def look() -> None:
+            nonlocal level
+            before, level = level, gauge()
+            if level != before and not self._is_paused:
+                self.moved()
+
+        return look
 
     def _reschedule(self, when: float | None) -> None:
         if self._timeout is not None and not self._timeout.expired():
             self._timeout.reschedule(when)
+
+
+@contextmanager
+def _every(seconds: float, call: Callable[[], None]) -> Iterator[None]:
+    loop = asyncio.get_running_loop()
+
+    def tick() -> None:
+        nonlocal timer
+        timer = loop.call_later(seconds, tick)
+        call()
+
+    timer = loop.call_later(seconds, tick)
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _unsent(transport: asyncio.Transport) -> int:
+    """Count the bytes that the other side hasn't taken, those in the system's buffer included."""
+    count = transport.get_write_buffer_size()
+    raw = transport.get_extra_info("socket")
+    if fcntl is not None and raw is not None:
+        with suppress(OSError, ValueError):
+            count += int.from_bytes(fcntl.ioctl(raw, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+    return count
 
 
 class Outgoing(aiohttp.Payload):
@@ -103,7 +153,8 @@ class Outgoing(aiohttp.Payload):
         body: The data, where there is any.
         suffix: Bytes after it.
         watch: Told whenever bytes moved.
-        pace: Waits until so many bytes may be sent; `None` for no cap.
+        pace: Waits until bytes may be sent, and says how many of those asked for; `None` for no
+            cap.
 
     Attributes:
         began: The loop's time when there was a connection to write to; `None` before.
@@ -119,7 +170,7 @@ class Outgoing(aiohttp.Payload):
         suffix: bytes,
         *,
         watch: StallWatch,
-        pace: Callable[[int], Awaitable[None]] | None,
+        pace: Callable[[int], Awaitable[int]] | None,
     ) -> None:
         super().__init__(None)
         self._prefix = prefix
@@ -152,7 +203,6 @@ class Outgoing(aiohttp.Payload):
         self._task = asyncio.current_task()
         self._transport = transport
         self.began = asyncio.get_running_loop().time()
-        self.handed = self._size == 0
         self._watch.moved()
         # With the least high-water mark, drain() returns only when the system has taken all
         # bytes; from Python 3.12 on, the transport would otherwise still refer to the memory.
@@ -174,6 +224,10 @@ class Outgoing(aiohttp.Payload):
         if self._task is not None and not self._task.done():
             self._task.cancel()
             await asyncio.wait({self._task})
+
+    def level(self) -> int:
+        """Count the bytes on their way."""
+        return 0 if self._transport is None else _unsent(self._transport)
 
     @property
     def is_done(self) -> bool:
@@ -219,16 +273,21 @@ class Outgoing(aiohttp.Payload):
             raise self.source_error
 
     async def _put(self, writer: StreamWriter, data: bytes | memoryview) -> None:
-        for start in range(0, len(data), SLICE):
-            piece = data[start : start + SLICE]
+        rest = memoryview(data)
+        while rest:
+            size = min(len(rest), SLICE)
             if self._pace is not None:
                 self._watch.pause()
-                await self._pace(len(piece))
+                size = await self._pace(size)
                 self._watch.moved()
+            piece, rest = rest[:size], rest[size:]
             self.written += len(piece)
             self.handed = self.written == self._size
             await writer.write(piece)
             await writer.drain()
+            # Lets the loop see an early answer, or the end of the connection: neither is found
+            # by writing, and a lost TLS connection swallows writes without an error.
+            await asyncio.sleep(0)
             self._watch.moved()
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 import aiohttp
 from aiohttp import ClientTimeout, DummyCookieJar
@@ -32,7 +32,12 @@ from domo_files_async.protocol.messages import Reply
 from domo_files_async.protocol.responses import raise_for_error
 from domo_files_async.transport.body import Outgoing, StallWatch
 from domo_files_async.transport.credentials import Credential
-from domo_files_async.transport.redirects import MAX_REDIRECTS, REDIRECTS, follow_redirect
+from domo_files_async.transport.redirects import (
+    MAX_REDIRECTS,
+    REDIRECTS,
+    follow_redirect,
+    is_same_origin,
+)
 
 if TYPE_CHECKING:
     import ssl as tls
@@ -46,9 +51,12 @@ if TYPE_CHECKING:
     from domo_files_async.protocol.surface import Instance
     from domo_files_async.transport.body import Body
 
-__all__ = ("Http", "ReplyStream")
+__all__ = ("Http", "HttpClient", "ReplyStream")
 
 T = TypeVar("T")
+
+HttpClient: TypeAlias = aiohttp.ClientSession
+"""What a caller may bring along; named here for those who don't import aiohttp."""
 
 _ERROR_LIMIT: Final = 64 * 1024
 _ANSWER_LIMIT: Final = 64 * 1024 * 1024
@@ -154,7 +162,7 @@ class ReplyStream:
         """Send the request, and wait for the answer's head."""
         failure: BaseException
         try:
-            async with self._watch.guard(paused=True):
+            async with self._watch.guard(self._outgoing.level):
                 self._response = await sending
         except _NotRepeatedError as error:
             failure = _translated(error.failure, self._request, self._outgoing)
@@ -208,7 +216,7 @@ class Http:
         client: A session of the caller's, which is used and not closed.
         on_date: Told a reply's Date, with the loop's times when its request began to be written
             and when the reply's head was there.
-        pace: Waits until so many bytes may be sent.
+        pace: Waits until bytes may be sent, and says how many of those asked for.
         observer: Told of each attempt.
     """
 
@@ -222,9 +230,9 @@ class Http:
         ssl: tls.SSLContext | bool | aiohttp.Fingerprint | None = None,
         proxy: str | None = None,
         trust_env: bool = False,
-        client: aiohttp.ClientSession | None = None,
+        client: HttpClient | None = None,
         on_date: Callable[[datetime, float, float], None] | None = None,
-        pace: Callable[[int], Awaitable[None]] | None = None,
+        pace: Callable[[int], Awaitable[int]] | None = None,
         observer: Observer | None = None,
     ) -> None:
         self._origin = instance.origin
@@ -348,15 +356,15 @@ class Http:
     ) -> ReplyStream:
         """Send, and follow redirects to the answer that counts."""
         url = URL(f"{self._origin}{request.target}", encoded=True)
-        home, carried = url.origin(), credential
+        home, carried = url, credential
         for _ in range(MAX_REDIRECTS + 1):
             stream = await self._hop(request, body, url, carried)
             if stream.status not in REDIRECTS:
                 return stream
             await stream.end()
             location = stream.headers.get("location")
-            url = follow_redirect(request, stream.status, url, location)
-            if url.origin() != home:
+            url = follow_redirect(request, stream.status, url, location, credential)
+            if not is_same_origin(url, home):
                 carried = _NOBODY
         raise UnexpectedResponseError(
             "it redirects in circles",

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ("Limits",)
 
-_BURST = 256 * 1024
+_BURST = 64 * 1024
+_LEAST = 16 * 1024
+_MOMENT = 0.02
 
 
 class Limits:
@@ -85,16 +87,27 @@ class Limits:
         self._bucket.set_rate(rate, asyncio.get_running_loop().time())
         self._rate_changed.set()
 
-    async def pace(self, size: int) -> None:
-        """Wait until *size* bytes may be sent."""
-        if self._bucket.rate is None:
-            return
+    async def pace(self, size: int) -> int:
+        """Wait until bytes may be sent.
+
+        Args:
+            size: Bytes that are there to be sent.
+
+        Returns:
+            How many of them may go now: under a cap not all, so that many slow connections don't
+            look like dead ones to the server.
+        """
+        rate = self._bucket.rate
+        if rate is None:
+            return size
+        size = min(size, max(_LEAST, int(rate * _MOMENT)))
         now = asyncio.get_running_loop().time
         async with self._paced:
             delay = self._bucket.delay(size, now())
             while delay > 0 and await self._slept(delay):
                 # What is owed is paid at the new rate.
                 delay = self._bucket.delay(0, now())
+        return size
 
     async def _slept(self, delay: float) -> bool:
         """Wait; say whether the rate changed meanwhile."""
@@ -114,19 +127,11 @@ class Limits:
         try:
             await turn
         except asyncio.CancelledError:
-            if turn.cancelled():
-                self._forget(owner, turn)
-            else:
-                # The turn had come before the cancel did.
+            # A cancelled turn is passed over when it comes; one that had come goes to the next.
+            if not turn.cancelled():
                 self._in_flight -= 1
                 self._admit()
             raise
-
-    def _forget(self, owner: Hashable, turn: asyncio.Future[None]) -> None:
-        queue = self._waiting[owner]
-        queue.remove(turn)
-        if not queue:
-            del self._waiting[owner]
 
     def _admit(self) -> None:
         while self._waiting and self._in_flight < self._ceiling:

@@ -2,7 +2,7 @@
 
 Rule 1: only what has no body is followed, and within its own origin.
 Rule 2: a download may go on at another origin, which gets no credential.
-Rule 3: nothing goes from https to http.
+Rule 3: nothing goes from https to http, nor to an address that holds the credential.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from domo_files_async.errors import AuthenticationError, UnexpectedResponseError
 
 if TYPE_CHECKING:
     from domo_files_async.protocol.messages import Request
+    from domo_files_async.transport.credentials import Credential
 
-__all__ = ("MAX_REDIRECTS", "REDIRECTS", "follow_redirect")
+__all__ = ("MAX_REDIRECTS", "REDIRECTS", "follow_redirect", "is_same_origin")
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 MAX_REDIRECTS = 5
@@ -27,7 +28,9 @@ _LOGIN_WORD = re.compile(
 )
 
 
-def follow_redirect(request: Request[Any], status: int, url: URL, location: str | None) -> URL:
+def follow_redirect(
+    request: Request[Any], status: int, url: URL, location: str | None, credential: Credential
+) -> URL:
     """Decide where a redirected request goes on.
 
     Args:
@@ -35,6 +38,7 @@ def follow_redirect(request: Request[Any], status: int, url: URL, location: str 
         status: The redirect's status.
         url: Where it was sent.
         location: The redirect's target as the server gave it; `None` where it didn't.
+        credential: The one in use, masked wherever the target repeats it.
 
     Returns:
         Where to send it next.
@@ -46,25 +50,36 @@ def follow_redirect(request: Request[Any], status: int, url: URL, location: str 
     target = _target(url, location)
     if target is None:
         raise _refused(request, status, "a redirect to nowhere")
-    near = target.origin() == url.origin()
+    near = is_same_origin(target, url)
     is_download = request.operation == "open_download"
+    shown = credential.hide(f"{target.scheme}://{target.raw_authority}{target.raw_path}")
     if _is_login(target, with_query=near or not is_download):
         raise AuthenticationError(
-            f"redirected to the login page {target.raw_host}{target.raw_path}",
+            f"a redirect to the login page {shown}",
             status=status,
             method=request.method,
             path=request.path,
         )
-    where = f"a redirect to {target.scheme}://{target.raw_host}{target.raw_path}"
     if url.scheme == "https" and target.scheme == "http":
-        raise _refused(request, status, f"{where}, which isn't encrypted, and isn't followed")
-    if not near and not is_download:
-        raise _refused(request, status, f"{where}, another origin, where nothing was sent")
-    if request.method not in {"GET", "HEAD"}:
-        raise _refused(
-            request, status, f"{where}, which is followed only by what reads, not by what writes"
-        )
-    return target
+        problem = "which isn't encrypted: nothing was sent there"
+    elif not near and not is_download:
+        problem = "another origin: nothing was sent there"
+    elif credential.hide(str(target)) != str(target):
+        problem = "with the credential in it: it isn't followed"
+    elif request.method not in {"GET", "HEAD"}:
+        problem = "which is followed only by what reads, not by what writes"
+    else:
+        return target
+    raise _refused(request, status, f"a redirect to {shown}, {problem}")
+
+
+def is_same_origin(one: URL, other: URL) -> bool:
+    """Say whether two addresses have scheme, host and port in common."""
+    return _origin(one) == _origin(other)
+
+
+def _origin(url: URL) -> tuple[str, str, int | None]:
+    return url.scheme.lower(), (url.raw_host or "").lower(), url.port
 
 
 def _target(url: URL, location: str | None) -> URL | None:
@@ -74,7 +89,7 @@ def _target(url: URL, location: str | None) -> URL | None:
         return None
     if target is None or target.scheme not in {"http", "https"} or not target.raw_host:
         return None
-    return target.with_fragment(None)
+    return target.with_user(None).with_fragment(None)
 
 
 def _is_login(target: URL, *, with_query: bool) -> bool:

@@ -1,0 +1,1 @@
+"""The command line, `domo-files`: one file a group of commands."""

@@ -1,0 +1,112 @@
+"""What is shown and where: results on standard output, everything else on standard error."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from domo_files_async.events import Progress as Done
+
+__all__ = ("complain", "say", "show", "show_table", "size_of", "tracked")
+
+_out = Console(soft_wrap=True, highlight=False)
+_err = Console(stderr=True, soft_wrap=True, highlight=False)
+
+
+def complain(text: str) -> None:
+    """Say what went wrong, on standard error."""
+    _err.print(text, style="red", markup=False)
+
+
+def say(text: str, *, as_json: bool = False) -> None:
+    """Say something to a person; with NDJSON, not among it."""
+    (_err if as_json else _out).print(text, markup=False)
+
+
+def show(value: object, *, as_json: bool, text: str) -> None:
+    """Show one result: a line of JSON, or *text*."""
+    if as_json:
+        sys.stdout.write(json.dumps(_plain(value), ensure_ascii=False) + "\n")
+        sys.stdout.flush()
+    else:
+        say(text)
+
+
+def show_table(title: str, headings: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
+    """Show rows to a person."""
+    table = Table(title=title, title_justify="left")
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        table.add_row(*map(_escaped, row))
+    _out.print(table)
+
+
+@contextmanager
+def tracked(label: str, *, as_json: bool) -> Iterator[Callable[[Done], None]]:
+    """Show a progress bar where there is a terminal; give the function that moves it."""
+    bar = Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        DownloadColumn(binary_units=True),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+        console=_err,
+        disable=as_json or not _err.is_terminal,
+    )
+    with bar:
+        task = bar.add_task(label, total=None)
+        yield lambda done: bar.update(task, completed=done.bytes_done, total=done.bytes_total)
+
+
+def size_of(count: float) -> str:
+    """Write a number of bytes for people."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024 or unit == "GiB":  # noqa: PLR2004 - the next unit
+            break
+        count /= 1024
+    return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("[", r"\[")
+
+
+def _plain(value: object) -> Any:
+    match value:
+        case datetime():
+            return value.isoformat()
+        case Path():
+            return str(value)
+        case dict():
+            return {str(name): _plain(item) for name, item in value.items()}
+        case list() | tuple():
+            return [_plain(item) for item in value]
+        case str() | int() | float() | bool() | None:
+            return value
+        case _ if attrs.has(type(value)):
+            return {
+                field.name.rstrip("_"): _plain(getattr(value, field.name))
+                for field in attrs.fields(type(value))
+            }
+        case _:
+            return str(value)

@@ -1,0 +1,72 @@
+"""Which instance a command works on: a real one, or an emulator kept in a folder."""
+
+from __future__ import annotations
+
+import os
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from domo_files_async.auth import AppSession, DeveloperToken
+from domo_files_async.config import Surface
+from domo_files_async.errors import InvalidArgumentError
+from domo_files_async.session import DomoFilesSession
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+__all__ = ("Json", "Local", "LocalUser", "SurfaceChoice", "Url", "open_session")
+
+Local = Annotated[
+    Path | None,
+    typer.Option(
+        help="Work on an emulator kept in this folder, which is made if need be.",
+        file_okay=False,
+        show_default=False,
+    ),
+]
+LocalUser = Annotated[str, typer.Option("--user", help="With --local: as which user.")]
+Url = Annotated[
+    str | None,
+    typer.Option(help="The instance: its name, host or URL, in place of the environment's."),
+]
+SurfaceChoice = Annotated[
+    Surface | None, typer.Option(help="Which way in; by default the credential's own.")
+]
+Json = Annotated[
+    bool, typer.Option("--json", help="Print results as NDJSON, and nothing else, on stdout.")
+]
+
+
+@asynccontextmanager
+async def open_session(
+    local: Path | None, user: str, url: str | None, surface: Surface | None
+) -> AsyncIterator[DomoFilesSession]:
+    """Open a session on what the options and the environment say."""
+    if local is not None:
+        # The emulator needs a web server's modules, which no other command waits for.
+        from domo_files_async.emulator import Emulator  # noqa: PLC0415
+
+        if url is not None:
+            raise InvalidArgumentError("Give --local or --url, not both")
+        async with Emulator(local) as emulator, emulator.session(user, surface=surface) as session:
+            yield session
+        return
+    async with _from_environment(url, surface) as session:
+        yield session
+
+
+def _from_environment(url: str | None, surface: Surface | None) -> DomoFilesSession:
+    if url is None:
+        return DomoFilesSession.from_env(surface=surface)
+    token, app_session = os.environ.get("DOMO_ACCESS_TOKEN"), os.environ.get("DOMO_APP_SESSION")
+    if token and surface is not Surface.APP:
+        return DomoFilesSession(url, auth=DeveloperToken(token), surface=surface)
+    if app_session:
+        return DomoFilesSession(url, auth=AppSession(app_session), surface=surface)
+    raise InvalidArgumentError(
+        "There is no credential for it in the environment: set DOMO_ACCESS_TOKEN, or "
+        "DOMO_APP_SESSION for the app surface"
+    )

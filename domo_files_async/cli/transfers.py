@@ -1,0 +1,128 @@
+"""`upload` and `download`."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from domo_files_async.cli.output import complain, say, show, size_of, tracked
+from domo_files_async.cli.target import Json, Local, LocalUser, SurfaceChoice, Url, open_session
+from domo_files_async.errors import DomoFilesError, InvalidArgumentError
+
+__all__ = ("register",)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(upload)
+    app.command()(download)
+
+
+def upload(
+    sources: Annotated[list[str], typer.Argument(help="Files; - is standard input.")],
+    *,
+    name: Annotated[str | None, typer.Option(help="The data file's name.")] = None,
+    description: Annotated[str | None, typer.Option(help="Its description.")] = None,
+    content_type: Annotated[str | None, typer.Option(help="By default guessed.")] = None,
+    public: Annotated[
+        bool | None,
+        typer.Option(help="Whether all users of the instance may read it.", show_default=False),
+    ] = None,
+    revise: Annotated[
+        int | None, typer.Option(help="Id of the data file that gets a new revision.")
+    ] = None,
+    part_size: Annotated[
+        int | None, typer.Option(help="Bytes in a part; by default 16 MiB.")
+    ] = None,
+    verify: Annotated[
+        str, typer.Option(help="parts, sha256 (compare the whole afterwards) or none.")
+    ] = "parts",
+    local: Local = None,
+    user: LocalUser = "ada",
+    url: Url = None,
+    surface: SurfaceChoice = None,
+    as_json: Json = False,
+) -> None:
+    """Upload files, in parallel parts where they are large."""
+    if len(sources) > 1 and (name is not None or revise is not None):
+        raise InvalidArgumentError("--name and --revise are for one file")
+    options: dict[str, Any] = {
+        "description": description,
+        "content_type": content_type,
+        "public": public,
+        "data_file_id": revise,
+        "part_size": part_size,
+        "verify": verify,
+    }
+
+    async def run() -> int:
+        failed = 0
+        async with open_session(local, user, url, surface) as domo:
+            for source in sources:
+                given: Any = sys.stdin.buffer if source == "-" else Path(source)
+                called = "standard input" if source == "-" and name is None else name
+                try:
+                    with tracked(source, as_json=as_json) as progress:
+                        result = await domo.upload(given, name=called, progress=progress, **options)
+                except InvalidArgumentError:
+                    raise
+                except DomoFilesError as error:
+                    failed += 1
+                    complain(f"{source}: {error}")
+                    continue
+                rate = size_of(result.size_bytes / max(result.elapsed, 1e-6))
+                how = f"{result.parts} parts" if result.parts else "one request"
+                show(
+                    result,
+                    as_json=as_json,
+                    text=f"{result.name} is data file {result.data_file_id}: "
+                    f"{size_of(result.size_bytes)} in {how}, {rate}/s",
+                )
+        return failed
+
+    if asyncio.run(run()):
+        raise typer.Exit(1)
+
+
+def download(
+    data_file_id: Annotated[int, typer.Argument(help="The data file's id.")],
+    destination: Annotated[
+        str, typer.Argument(help="A file or a folder; - is standard output.")
+    ] = ".",
+    *,
+    revision: Annotated[int | None, typer.Option(help="By default the current one.")] = None,
+    overwrite: Annotated[bool, typer.Option(help="Replace an existing file.")] = False,
+    local: Local = None,
+    user: LocalUser = "ada",
+    url: Url = None,
+    surface: SurfaceChoice = None,
+    as_json: Json = False,
+) -> None:
+    """Download a data file; it appears complete and verified, or not at all."""
+    to_stdout = destination == "-"
+    if to_stdout and as_json:
+        raise InvalidArgumentError("Standard output takes the file or the JSON, not both")
+
+    async def run() -> None:
+        async with open_session(local, user, url, surface) as domo:
+            with tracked(f"data file {data_file_id}", as_json=as_json) as progress:
+                result = await domo.download(
+                    data_file_id,
+                    sys.stdout.buffer if to_stdout else destination,
+                    revision_id=revision,
+                    overwrite=overwrite,
+                    progress=progress,
+                )
+            rate = size_of(result.size_bytes / max(result.elapsed, 1e-6))
+            text = f"{result.path}: {size_of(result.size_bytes)}, {rate}/s, verified"
+            if to_stdout:
+                sys.stdout.buffer.flush()
+                say(text, as_json=True)
+            else:
+                show(result, as_json=as_json, text=text)
+
+    asyncio.run(run())

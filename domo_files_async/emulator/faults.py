@@ -1,0 +1,213 @@
+"""Faults on request: selected by words, consumed in their order, accounted for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ("OPERATIONS", "Behaviour", "Fault", "Faults", "ReceivedRequest")
+
+OPERATIONS = frozenset(
+    {
+        "upload_file",
+        "upload_revision",
+        "list_files",
+        "get_file",
+        "open_download",
+        "delete_revision",
+        "get_permissions",
+        "update_permissions",
+        "create_multipart_session",
+        "create_multipart_update_session",
+        "upload_part",
+        "commit_multipart_session",
+        "abort_multipart_session",
+        "get_revision",
+        "list_revisions",
+        "copy_revision",
+        "duplicate_file",
+        "delete_file",
+        "get_current_user",
+    }
+)
+_RESETS = (None, "before", "body", "after")
+
+
+@attrs.define(kw_only=True)
+class Behaviour:
+    """What the real service may do in one way or another; each can be changed while it runs.
+
+    Attributes:
+        ranges: Whether downloads honour a Range.
+        visibility_lag: After a change, how many requests for details or lists don't see it yet.
+        checksum_status: Status of a part whose checksum doesn't match.
+        second_commit_status: Status of a commit after the commit; 200 answers as the first did.
+        second_abort_status: Status of an abort after the abort; 200 agrees.
+        max_part_size: Bytes above which a part is refused with 413.
+        max_file_size: Bytes above which a simple upload is refused with 413.
+    """
+
+    ranges: bool = True
+    visibility_lag: int = 0
+    checksum_status: int = 400
+    second_commit_status: int = 409
+    second_abort_status: int = 404
+    max_part_size: int | None = None
+    max_file_size: int | None = None
+
+
+@attrs.define
+class ReceivedRequest:
+    """A request that arrived.
+
+    Attributes:
+        operation: The session's method that sends such a one; empty for an unknown path.
+        method: The HTTP method.
+        path: Without the query, as it was sent.
+        query: Decoded; of a repeated parameter the last one.
+        headers: Of a repeated header the first one.
+        size: Bytes of the body that were read.
+        status: Of the reply; `None` where none was sent.
+    """
+
+    operation: str
+    method: str
+    path: str
+    query: Mapping[str, str]
+    headers: Mapping[str, str] = attrs.field(repr=False)
+    size: int = 0
+    status: int | None = None
+
+
+@attrs.define(kw_only=True, eq=False)
+class Fault:
+    """One scripted fault; see `Faults.add`."""
+
+    operation: str
+    part: int | None = None
+    nth: int | None = None
+    session_id: str | None = None
+    times: int | None = 1
+    status: int | None = None
+    headers: Mapping[str, str] = attrs.field(factory=dict)
+    body: str | bytes | dict[str, Any] | None = None
+    maintenance: bool = False
+    early: bool = False
+    reset: str | None = None
+    stall: float | None = None
+    rate: float | None = None
+    corrupt: bool = False
+    met: int = 0
+    _seen: int = attrs.field(default=0, init=False)
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether it waits to be met."""
+        return self.met < (1 if self.times is None else self.times)
+
+    def takes(self, operation: str, part: int | None, session_id: str | None) -> bool:
+        """Say whether a request meets it, and count those that could."""
+        if self.operation not in {"*", operation}:
+            return False
+        if self.part not in {None, part} or self.session_id not in {None, session_id}:
+            return False
+        self._seen += 1
+        spent = self.times is not None and self.met >= self.times
+        return not spent and (self.nth is None or self._seen >= self.nth)
+
+
+class Faults:
+    """The queue of faults; a request meets the first that takes it, and no other."""
+
+    def __init__(self) -> None:
+        self._faults: list[Fault] = []
+
+    def add(
+        self,
+        operation: str,
+        *,
+        part: int | None = None,
+        nth: int | None = None,
+        session_id: str | None = None,
+        times: int | None = 1,
+        status: int | None = None,
+        headers: Mapping[str, str] | None = None,
+        body: str | bytes | dict[str, Any] | None = None,
+        maintenance: bool = False,
+        early: bool = False,
+        reset: str | None = None,
+        stall: float | None = None,
+        rate: float | None = None,
+        corrupt: bool = False,
+    ) -> Fault:
+        """Add a fault.
+
+        Args:
+            operation: The session's method whose requests meet it; `"*"` for any.
+            part: Only the part with this index.
+            nth: Not before the nth request that the other words select, from 1.
+            session_id: Only this multipart session's.
+            times: How many requests meet it; `None` for all.
+            status: Answered in place of the real answer, without processing.
+            headers: Of that answer.
+            body: Of that answer; by default an error in the API's shape.
+            maintenance: Answer with the maintenance page, with status 503 unless given.
+            early: Answer before the request's body is read, and close.
+            reset: Reset the connection: `"before"` the body is read, in mid-`"body"`, or `"after"`
+                it was processed.
+            stall: Seconds to stand still: in mid-body where there is one, else before answering.
+            rate: Bytes a second at which bodies are read or written.
+            corrupt: Change a byte of a part as it arrives, or of a download; cut other answers.
+
+        Raises:
+            ValueError: The words don't fit together.
+        """
+        if operation not in OPERATIONS | {"*"}:
+            raise ValueError(f"There is no operation {operation!r}")
+        if reset not in _RESETS:
+            raise ValueError(f"reset is 'before', 'body' or 'after', not {reset!r}")
+        if not (status or maintenance or reset or stall or rate or corrupt):
+            raise ValueError("A fault must do something: give a status, a reset, a stall …")
+        if (times is not None and times < 1) or (nth is not None and nth < 1):
+            raise ValueError("times and nth count from 1")
+        fault = Fault(
+            operation=operation,
+            part=part,
+            nth=nth,
+            session_id=session_id,
+            times=times,
+            status=status,
+            headers=dict(headers or {}),
+            body=body,
+            maintenance=maintenance,
+            early=early,
+            reset=reset,
+            stall=stall,
+            rate=rate,
+            corrupt=corrupt,
+        )
+        self._faults.append(fault)
+        return fault
+
+    @property
+    def pending(self) -> list[Fault]:
+        """Those that weren't met as often as they should be."""
+        return [fault for fault in self._faults if fault.is_pending]
+
+    def clear(self) -> None:
+        """Forget all of them."""
+        self._faults.clear()
+
+    def take(self, operation: str, part: int | None, session_id: str | None) -> Fault | None:
+        """Give the fault that a request meets, if any."""
+        taken: Fault | None = None
+        for fault in self._faults:
+            if fault.takes(operation, part, session_id) and taken is None:
+                taken = fault
+        if taken is not None:
+            taken.met += 1
+        return taken
