@@ -94,8 +94,8 @@ class DomoFilesSession:
         allow_insecure: bool = False,
     ) -> None:
         self._instance = parse_instance(instance, allow_insecure=allow_insecure)
-        chosen: Surface = surface or getattr(auth, "surface", Surface.PRODUCT)
-        self._rules = surface_rules(chosen, prefix=self._instance.prefix)
+        own: Surface = getattr(auth, "surface", Surface.PRODUCT)
+        self._rules = surface_rules(surface or own, prefix=self._instance.prefix)
         self._options: dict[str, Any] = {
             "auth": auth,
             "transfer": transfer,

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
+from pathlib import Path  # noqa: TC003 - typer reads it
 from typing import Annotated
 
 import typer
 
 from domo_files_async.cli.output import say, show
-from domo_files_async.cli.target import Json
+from domo_files_async.cli.target import Json  # noqa: TC001 - typer reads it
 
 __all__ = ("register",)
 

@@ -91,7 +91,7 @@ def _escaped(text: str) -> str:
     return text.replace("[", r"\[")
 
 
-def _plain(value: object) -> Any:
+def _plain(value: Any) -> Any:  # noqa: PLR0911 - one line a kind
     match value:
         case datetime():
             return value.isoformat()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
 import uuid
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
@@ -230,5 +229,5 @@ def make_folder(folder: Path) -> Path:
     blobs = folder / "blobs"
     blobs.mkdir(parents=True, exist_ok=True)
     for partial in blobs.glob("*.part"):
-        os.unlink(partial)
+        partial.unlink()
     return blobs

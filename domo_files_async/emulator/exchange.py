@@ -42,7 +42,7 @@ class Exchange:
 
     def __init__(
         self,
-        request: web.Request,
+        request: web.BaseRequest,
         *,
         store: Store,
         behaviour: Behaviour,

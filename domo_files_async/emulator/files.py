@@ -24,7 +24,6 @@ from domo_files_async.emulator.store import DataFile, Revision
 if TYPE_CHECKING:
     from domo_files_async.emulator.content import Blob
     from domo_files_async.emulator.exchange import Exchange
-    from domo_files_async.emulator.store import Store
 
 __all__ = (
     "add_file",
@@ -60,7 +59,9 @@ async def upload_file(exchange: Exchange) -> web.StreamResponse:
     public = read_flag("public", exchange.query.get("public"), default=exchange.is_product)
     blob, content_type = await _receive(exchange)
     revision = await make_revision(exchange, [blob], content_type, began)
-    file = await add_file(exchange, name, exchange.query.get("description"), public, revision)
+    file = await add_file(
+        exchange, name, exchange.query.get("description"), revision, public=public
+    )
     return exchange.reply({"dataFileId": file.id})
 
 
@@ -177,7 +178,7 @@ async def duplicate_file(exchange: Exchange) -> web.StreamResponse:
     """Make a new data file with the same content."""
     source = find_file(exchange, "READ")
     file = await add_file(
-        exchange, source.name, source.description, False, _copied(exchange, source)
+        exchange, source.name, source.description, _copied(exchange, source), public=False
     )
     return exchange.reply(_details(file, set(), _text_date))
 
@@ -208,7 +209,7 @@ async def make_revision(
 
 
 async def add_file(
-    exchange: Exchange, name: str, description: str | None, public: bool, revision: Revision
+    exchange: Exchange, name: str, description: str | None, revision: Revision, *, public: bool
 ) -> DataFile:
     """Make a data file of its first revision."""
     file = DataFile(

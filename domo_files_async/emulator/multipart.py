@@ -80,8 +80,9 @@ async def commit(exchange: Exchange) -> web.StreamResponse:
     revision = await make_revision(exchange, blobs, session.content_type, began)
     if session.data_file_id is None:
         # The page knows no `public` here, so that the surface's own default holds.
-        public = exchange.is_product
-        file = await add_file(exchange, session.name, session.description, public, revision)
+        file = await add_file(
+            exchange, session.name, session.description, revision, public=exchange.is_product
+        )
     else:
         found = exchange.store.files.get(session.data_file_id)
         if found is None:

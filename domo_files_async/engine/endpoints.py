@@ -1,4 +1,4 @@
-"""Endpoints that take more than one request: batches, finding out, waiting, read, change and write."""
+"""Endpoints that take more than one request: batches, waiting, changing what was read."""
 
 from __future__ import annotations
 

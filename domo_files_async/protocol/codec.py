@@ -28,6 +28,7 @@ T = TypeVar("T")
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _OFFSET_WITHOUT_COLON = re.compile(r"([+-]\d\d)(\d\d)$")
+_SEQUENCES: tuple[object, ...] = (tuple, list)
 _ODD_NAMES = {
     "pass_": "pass",
     "source_content_sha256": "sourceContentSHA256",
@@ -100,7 +101,7 @@ def configure_converter() -> cattrs.Converter:
         lambda cls: cls == Grant | str, lambda value, _: Grant.parse(_read_str(value))
     )
     converter.register_structure_hook_func(
-        lambda cls: typing.get_origin(cls) in (tuple, list),
+        lambda cls: getattr(cls, "__origin__", None) in _SEQUENCES,
         lambda value, cls: _read_sequence(converter, value, cls),
     )
     converter.register_structure_hook_factory(attrs.has, lambda cls: _model_reader(converter, cls))
@@ -114,20 +115,20 @@ def _model_reader(converter: cattrs.Converter, cls: type[Any]) -> Callable[[Any,
     attrs.resolve_types(cls)
     fields = {_wire_name(field.name): field for field in attrs.fields(cls) if field.name != "extra"}
     lenient = cls is FileMetadata
+    keeps_extra = "extra" in attrs.fields_dict(cls)
 
     def read(value: Any, _: Any) -> Any:
         if not isinstance(value, dict):
             raise FieldError("", f"an object was due, not {_kind(value)}")
         extra = {name: item for name, item in value.items() if name not in fields}
-        known: dict[str, Any] = {}
+        known: dict[str, Any] = {"extra": extra} if keeps_extra else {}
         for name, field in fields.items():
             item = value.get(name)
             if item is None:
                 if field.default is attrs.NOTHING:
                     raise FieldError(name, "it is missing")
-                if name in value and field.default is not None:
-                    extra.setdefault(name, None)
-                elif name == "pass" and name not in value:
+                if isinstance(field.default, str):
+                    # What the server left out isn't what we would say by default.
                     known[field.name] = None
                 continue
             try:
@@ -136,8 +137,6 @@ def _model_reader(converter: cattrs.Converter, cls: type[Any]) -> Callable[[Any,
                 if not lenient:
                     raise error.within(name) from None
                 extra[name] = item
-        if "extra" in attrs.fields_dict(cls):
-            known["extra"] = extra
         return _completed(cls(**known))
 
     return read

@@ -61,9 +61,14 @@ class SurfaceRules:
 def surface_rules(surface: Surface, *, prefix: str = "") -> SurfaceRules:
     """Give the rules of a surface under an instance's path prefix."""
     users = f"{prefix}/api/content/v2/users"
-    if surface is Surface.APP:
-        return SurfaceRules(surface, f"{prefix}/domo/data-files/v1", users, "ids", True)
-    return SurfaceRules(surface, f"{prefix}/api/data/v1/data-files", users, "dataFileIds", False)
+    is_app = surface is Surface.APP
+    return SurfaceRules(
+        surface=surface,
+        base=f"{prefix}/domo/data-files/v1" if is_app else f"{prefix}/api/data/v1/data-files",
+        users=users,
+        ids_parameter="ids" if is_app else "dataFileIds",
+        takes_forms=is_app,
+    )
 
 
 def parse_instance(instance: str, *, allow_insecure: bool = False) -> Instance:

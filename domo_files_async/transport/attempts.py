@@ -143,7 +143,7 @@ class Attempts:
             if is_refused and not renewed and may_go_again and await self._renewal.renew(asked):
                 renewed = True
                 continue
-            delay = self._next_delay(request, failure, attempt)
+            delay = self._next_delay(failure, attempt, repeatable=request.repeatable)
             if delay is None or not may_go_again:
                 raise failure
             self._budget.take()
@@ -151,14 +151,26 @@ class Attempts:
             await self._sleep(delay)
             attempt += 1
 
+    def judge(self, failure: DomoFilesError, *, attempt: int) -> float | None:
+        """Say how many seconds to wait before a stream that broke off goes on; `None`: it ends.
+
+        Args:
+            failure: What it broke off with.
+            attempt: How often nothing came, from 1.
+        """
+        delay = self._next_delay(failure, attempt, repeatable=True)
+        if delay is not None:
+            self._budget.take()
+        return delay
+
     def _next_delay(
-        self, request: Request[Any], failure: DomoFilesError, attempt: int
+        self, failure: DomoFilesError, attempt: int, *, repeatable: bool
     ) -> float | None:
         self._keep_silence(failure)
         verdict = decide_retry(
             failure,
             attempt=attempt,
-            repeatable=request.repeatable,
+            repeatable=repeatable,
             policy=self._policy,
             chance=self._chance(),
             budget=self._budget,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
 import aiohttp
@@ -25,7 +25,7 @@ except ImportError:  # pragma: no cover - on Windows the system's buffer isn't s
     fcntl = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from aiohttp.abc import AbstractStreamWriter
 
@@ -75,6 +75,7 @@ class StallWatch:
     def __init__(self, stall: float) -> None:
         self._stall = stall
         self._timeout: asyncio.Timeout | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self._is_paused = False
 
     @asynccontextmanager
@@ -88,10 +89,13 @@ class StallWatch:
         self._is_paused = gauge is not None
         try:
             async with asyncio.timeout(None if gauge else self._stall) as self._timeout:
-                with _every(self._stall / 4, self._looking_at(gauge)) if gauge else nullcontext():
-                    yield
+                if gauge is not None:
+                    self._look(gauge, 0)
+                yield
         finally:
             self._timeout = None
+            if self._timer is not None:
+                self._timer.cancel()
 
     def moved(self) -> None:
         """Start the time anew."""
@@ -103,36 +107,16 @@ class StallWatch:
         self._is_paused = True
         self._reschedule(None)
 
-    def _looking_at(self, gauge: Callable[[], int]) -> Callable[[], None]:
-        level = 0
-
-        def look() -> None:
-            nonlocal level
-            before, level = level, gauge()
-            if level != before and not self._is_paused:
-                self.moved()
-
-        return look
+    def _look(self, gauge: Callable[[], int], before: int) -> None:
+        level = gauge()
+        if level != before and not self._is_paused:
+            self.moved()
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(self._stall / 4, self._look, gauge, level)
 
     def _reschedule(self, when: float | None) -> None:
         if self._timeout is not None and not self._timeout.expired():
             self._timeout.reschedule(when)
-
-
-@contextmanager
-def _every(seconds: float, call: Callable[[], None]) -> Iterator[None]:
-    loop = asyncio.get_running_loop()
-
-    def tick() -> None:
-        nonlocal timer
-        timer = loop.call_later(seconds, tick)
-        call()
-
-    timer = loop.call_later(seconds, tick)
-    try:
-        yield
-    finally:
-        timer.cancel()
 
 
 def _unsent(transport: asyncio.Transport) -> int:

@@ -55,8 +55,6 @@ __all__ = ("Http", "HttpClient", "ReplyStream")
 
 T = TypeVar("T")
 
-HttpClient: TypeAlias = aiohttp.ClientSession
-"""What a caller may bring along; named here for those who don't import aiohttp."""
 
 _ERROR_LIMIT: Final = 64 * 1024
 _ANSWER_LIMIT: Final = 64 * 1024 * 1024

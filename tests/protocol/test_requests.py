@@ -8,7 +8,7 @@ from email.policy import HTTP
 from urllib.parse import parse_qs, unquote
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from domo_files_async.config import Surface
@@ -104,6 +104,7 @@ def test_a_raw_body_has_no_frame():
 
 @BOTH
 @given(ids=st.lists(IDS, max_size=600))
+@example(ids=list(range(10**17, 10**17 + 500)))
 def test_any_number_of_ids_is_asked_once_each_in_order_and_in_short_targets(rules, ids):
     made = requests.list_files(rules, ids=ids, expand=("revisions", "metadata"))
     seen = [int(one) for r in made for one in asked(r)[rules.ids_parameter][0].split(",")]
@@ -128,6 +129,7 @@ def test_one_word_to_expand_may_be_given_as_it_is_and_twice(rules):
 
 
 @given(session_id=NAMES.filter(lambda text: text not in {".", ".."}))
+@example("a/../b?c#d")
 def test_any_session_id_is_one_segment_of_the_path(session_id):
     request = requests.abort_multipart_session(PRODUCT, session_id)
     segments = request.path.split("/")
