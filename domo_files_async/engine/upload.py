@@ -88,7 +88,7 @@ async def upload(
             shared=shared,
             source=source,
             target=target,
-            part_size=part_size or shared.transfer.part_size,
+            part_size=shared.transfer.part_size if part_size is None else part_size,
             progress=progress,
             verify=verify,
         ).run()

@@ -124,19 +124,20 @@ def _model_reader(converter: cattrs.Converter, cls: type[Any]) -> Callable[[Any,
         known: dict[str, Any] = {"extra": extra} if keeps_extra else {}
         for name, field in fields.items():
             item = value.get(name)
-            if item is None:
-                if field.default is attrs.NOTHING:
-                    raise FieldError(name, "it is missing")
-                if isinstance(field.default, str):
+            try:
+                if item is not None:
+                    known[field.name] = converter.structure(item, field.type)
+                elif field.default is attrs.NOTHING:
+                    raise FieldError("", "it is missing")  # noqa: TRY301 - as one from within
+                elif isinstance(field.default, str):
                     # What the server left out isn't what we would say by default.
                     known[field.name] = None
-                continue
-            try:
-                known[field.name] = converter.structure(item, field.type)
             except FieldError as error:
                 if not lenient:
                     raise error.within(name) from None
                 extra[name] = item
+            if item is None and name in value and field.default is not None:
+                extra[name] = None
         return _completed(cls(**known))
 
     return read

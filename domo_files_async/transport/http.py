@@ -55,6 +55,9 @@ __all__ = ("Http", "HttpClient", "ReplyStream")
 
 T = TypeVar("T")
 
+HttpClient: TypeAlias = aiohttp.ClientSession
+"""What a caller may give to be used in place of a client of our own."""
+
 
 _ERROR_LIMIT: Final = 64 * 1024
 _ANSWER_LIMIT: Final = 64 * 1024 * 1024

@@ -169,10 +169,8 @@ def test_a_number_too_long_to_be_written_is_a_field_that_cant_be_read():
         structure({"publicAccess": True, "entries": [entry]}, Permissions)
 
 
-def test_a_list_that_is_null_is_kept_as_it_came():
-    read = structure({**NAMES, "revisions": None}, DataFile)
-    assert read.revisions == ()
-    assert read.extra == {"revisions": None}
+def test_a_list_that_is_null_is_empty():
+    assert structure({**NAMES, "revisions": None}, DataFile).revisions == ()
 
 
 def test_a_converter_of_ones_own_reads_the_same():

@@ -262,3 +262,11 @@ async def test_over_a_real_connection_the_new_credential_is_sent():
         assert await attempts(http, auth=auth).send(request(), Chunks(b"body")) == b"1"
         tokens = [head.headers["x-token"] for head in server.connections[0].heads]
     assert tokens == [f"{SECRET}-0", f"{SECRET}-1"]
+
+
+@in_no_time
+async def test_a_stream_that_broke_off_is_judged_like_any_other_failure():
+    mine = attempts(FakeHttp(), max_attempts=3, budget=10)
+    delays = [mine.judge(TransportError("lost"), attempt=number) for number in (1, 2, 3)]
+    assert delays == [1, 2, None]
+    assert mine.judge(refusal(NotFoundError, 404), attempt=1) is None

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from domo_files_async.errors import ConnectError, InvalidArgumentError
 from domo_files_async.transport.body import LentBody, Outgoing, StallWatch
 from domo_files_async.transport.credentials import Credential
 from tests.servers import ScriptedServer, answer
-from tests.transport.tools import opened, request
+from tests.transport.tools import in_no_time, opened, request
 
 
 async def test_lent_bytes_can_be_read_again_and_are_not_copied():
@@ -83,3 +85,53 @@ def test_what_no_header_can_carry_is_refused(value):
     with pytest.raises(InvalidArgumentError) as caught:
         Credential({"X-Token": value})
     assert value not in str(caught.value)
+
+
+@in_no_time
+async def test_the_watch_sees_bytes_that_leave_by_themselves():
+    levels = iter([0, 40, 30, 30, 20, 10])
+    watch = StallWatch(8)
+    began = asyncio.get_running_loop().time()
+
+    async def wait_for_ever():
+        async with watch.guard(lambda: next(levels, 10)):
+            watch.moved()
+            await asyncio.Event().wait()
+
+    with pytest.raises(TimeoutError):
+        await wait_for_ever()
+    # The last change is seen at the fifth look, each two seconds after the one before.
+    assert asyncio.get_running_loop().time() - began == pytest.approx(10 + 8)
+
+
+@in_no_time
+async def test_the_watch_counts_each_movement_and_no_time_while_paused():
+    levels = iter(range(1000))
+    watch = StallWatch(8)
+    watch.moved()
+    async with watch.guard(lambda: next(levels, 0)):
+        await asyncio.sleep(100)
+        watch.moved()
+        for _ in range(5):
+            await asyncio.sleep(7)
+            watch.moved()
+        watch.pause()
+        await asyncio.sleep(100)
+    async with watch.guard(lambda: 0):
+        watch.moved()
+        for _ in range(5):
+            await asyncio.sleep(7)
+            watch.moved()
+    with pytest.raises(TimeoutError):
+        async with watch.guard():
+            await asyncio.sleep(9)
+
+
+@in_no_time
+async def test_what_leaves_while_the_watch_is_paused_does_not_start_it_again():
+    levels = iter([3, 2, 1])
+    watch = StallWatch(8)
+    async with watch.guard(lambda: next(levels, 0)):
+        watch.moved()
+        watch.pause()
+        await asyncio.sleep(100)
