@@ -14,6 +14,8 @@ from typing import Any, NewType
 
 import attrs
 
+from domo_files_async.errors import InvalidArgumentError
+
 __all__ = (
     "CommittedUpload",
     "DataFile",
@@ -55,7 +57,18 @@ class Grant(enum.Flag):
 
 
 def _grant(value: Grant | str) -> Grant | str:
+    if not isinstance(value, Grant | str) or value == Grant(0):
+        raise InvalidArgumentError(
+            f"A grant must be rights, such as Grant.READ, not {value!r}; "
+            "to take all of them away, leave the entry out"
+        )
     return Grant.parse(value) if isinstance(value, str) else value
+
+
+def _entity_id(value: str | int) -> str:
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise InvalidArgumentError(f"An entity_id must be a text or a whole number, not {value!r}")
+    return str(value)
 
 
 def _extra() -> Any:
@@ -143,7 +156,7 @@ class PermissionEntry:
 
     entity_type: str
     """`USER`, `GROUP` or whatever else the server says."""
-    entity_id: str = attrs.field(converter=str)
+    entity_id: str = attrs.field(converter=_entity_id)
     grant: Grant | str = attrs.field(converter=_grant)
     """A string where the server says something that `Grant` doesn't know."""
     pass_: str | None = "NONE"  # noqa: S105 - the API's word for what may be passed on

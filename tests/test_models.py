@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domo_files_async import models
+from domo_files_async.errors import InvalidArgumentError
 from domo_files_async.models import DataFile, Grant, PermissionEntry, Permissions, Revision
 
 READ = PermissionEntry("USER", "7", Grant.READ)
@@ -53,6 +54,18 @@ def test_an_entry_takes_ids_as_numbers_and_grants_as_texts():
     entry = PermissionEntry("USER", 7, "READ_WRITE")
     assert entry == PermissionEntry("USER", "7", Grant.READ | Grant.WRITE)
     assert entry.pass_ == "NONE"
+
+
+@pytest.mark.parametrize("entity_id", [None, True, 1.5, ["7"]], ids=repr)
+def test_what_cant_be_a_principal_is_refused(entity_id):
+    with pytest.raises(InvalidArgumentError, match="entity_id"):
+        PermissionEntry("USER", entity_id, Grant.READ)
+
+
+@pytest.mark.parametrize("grant", [None, 7, Grant(0)], ids=repr)
+def test_what_cant_be_a_grant_is_refused(grant):
+    with pytest.raises(InvalidArgumentError, match="grant"):
+        PermissionEntry("USER", 7, grant)
 
 
 def test_an_entry_replaces_the_one_that_its_principal_had_and_only_that():

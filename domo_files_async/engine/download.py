@@ -228,31 +228,31 @@ class _Download:
         attempt = 0
         while True:
             before = self.done
-            try:
-                await self._receive_once()
-            except TransportError as error:
-                # Whatever arrived is progress, after which the attempts count anew.
-                attempt = 1 if self.done > before else attempt + 1
-                delay = self.shared.attempts.judge(error, attempt=attempt)
-                if delay is None:
-                    raise
-                self.shared.emit(
-                    RequestRetried(
-                        operation="open_download",
-                        attempt=attempt,
-                        delay=delay,
-                        error=error,
-                        transfer=self.transfer,
-                    )
-                )
-                await asyncio.sleep(delay)
-            else:
+            error = await self._receive_once()
+            if error is None:
                 return
+            # Whatever arrived is progress, after which the attempts count anew.
+            attempt = 1 if self.done > before else attempt + 1
+            delay = self.shared.attempts.judge(error, attempt=attempt)
+            if delay is None:
+                raise error
+            self.shared.emit(
+                RequestRetried(
+                    operation="open_download",
+                    attempt=attempt,
+                    delay=delay,
+                    error=error,
+                    transfer=self.transfer,
+                )
+            )
+            await asyncio.sleep(delay)
 
-    async def _receive_once(self) -> None:
+    async def _receive_once(self) -> TransportError | None:
+        """Receive what is left; give the error that it broke off with, if it did."""
         byte_range = (self.done, None) if self.done else None
         if self.total is not None and self.done >= self.total > 0:
-            return
+            return None
+        broke_off: TransportError | None = None
         with await self.shared.buffers.lease(min(_GATHER, self.shared.buffers.share)) as lease:
             filled = 0
             async with open_stream(
@@ -268,10 +268,10 @@ class _Download:
                             if filled == lease.size:
                                 await self._keep(lease.view)
                                 filled = 0
-                except TransportError:
-                    await self._keep(lease.view[:filled])
-                    raise
+                except TransportError as error:
+                    broke_off = error
             await self._keep(lease.view[:filled])
+        return broke_off
 
     async def _keep(self, view: memoryview) -> None:
         if not view:

@@ -109,7 +109,11 @@ class Inquiry:
                 revisions = await list_revisions(shared, self.data_file_id)
             except NotFoundError:
                 revisions = []
-            sought = attrs.evolve(sought, since=shared.clock.since(self.began))
+            # Before ours there was at least one, or there would have been nothing to revise.
+            oldest = min((one.data_file_revision_id for one in revisions), default=0)
+            sought = attrs.evolve(
+                sought, since=shared.clock.since(self.began), known=sought.known | {oldest}
+            )
             verdict = judge_new_revision(sought, self.data_file_id, revisions)
         if isinstance(verdict, Made) and shared.claims.has_twin(self.key):
             return Ambiguous("another upload under way would leave the same")

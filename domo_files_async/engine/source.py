@@ -17,7 +17,7 @@ import threading
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-import aiofiles
+import aiofiles.threadpool
 
 from domo_files_async.engine.threads import update_digest
 from domo_files_async.errors import InvalidArgumentError, SourceChangedError, SourceError
@@ -78,7 +78,7 @@ class FileSource:
         *,
         size: int,
         state: Callable[[], object],
-        close: Callable[[], Awaitable[None]] | None = None,
+        close: Callable[[], None] | None = None,
         name: str | None = None,
         content_type: str | None = None,
     ) -> None:
@@ -125,7 +125,7 @@ class FileSource:
     async def aclose(self) -> None:
         """Close what was opened here."""
         if self._close is not None:
-            await self._close()
+            self._close()
 
     def _fill(self, offset: int, view: memoryview, *, hashed: bool) -> str | None:
         digest = hashlib.sha256() if hashed else None
@@ -240,7 +240,7 @@ class StreamSource:
         chunks: AsyncIterator[BytesLike],
         *,
         name: str | None,
-        close: Callable[[], Awaitable[None]] | None = None,
+        close: Callable[[], None] | None = None,
     ) -> None:
         self._chunks = chunks
         self._close = close
@@ -258,7 +258,7 @@ class StreamSource:
     async def aclose(self) -> None:
         """Close what was opened here."""
         if self._close is not None:
-            await self._close()
+            self._close()
 
 
 RereadableSource: TypeAlias = FileSource | AsyncFileSource
@@ -304,34 +304,41 @@ async def _open_path(path: str | os.PathLike[str], threads: Threads) -> Source:
     if not what or "\0" in what:
         raise InvalidArgumentError(f"{what!r} can't be a path")
     try:
-        # The handle lives as long as the source, which closes it.
-        handle = await aiofiles.open(what, "rb", buffering=0, executor=threads.executor)
+        raw = await threads.open(open, what, "rb", buffering=0)
     except OSError as error:
         raise SourceError(f"{what} can't be opened: {error.strerror or error}") from error
-    fd = handle.fileno()
+    try:
+        return await _open_raw(raw, what, threads)
+    except BaseException:
+        raw.close()
+        raise
+
+
+async def _open_raw(raw: io.FileIO, what: str, threads: Threads) -> Source:
+    fd, name = raw.fileno(), PurePath(what).name
     status = os.fstat(fd)
-    name = PurePath(what).name
     if not stat.S_ISREG(status.st_mode):
-        return StreamSource(_read_through(handle), name=name, close=handle.close)
+        handle = aiofiles.threadpool.wrap(raw, executor=threads.executor)
+        return StreamSource(_read_through(handle), name=name, close=raw.close)
     opened = FileSource(
         threads,
         what,
-        _positional_reader(handle),
+        _positional_reader(raw),
         size=status.st_size,
         state=lambda: _file_state(os.fstat(fd)),
-        close=handle.close,
+        close=raw.close,
         name=name,
     )
     await opened.remember()
     return opened
 
 
-def _positional_reader(handle: Any) -> Callable[[int, memoryview], int]:
-    fd = handle.fileno()
+def _positional_reader(raw: io.FileIO) -> Callable[[int, memoryview], int]:
+    fd = raw.fileno()
     if hasattr(os, "preadv"):
         return lambda offset, view: os.preadv(fd, [view], offset)
     # Where there is no positional read, one thread at a time seeks and reads.
-    return _locked_reader(handle._file, 0, threading.Lock())  # noqa: SLF001
+    return _locked_reader(raw, 0, threading.Lock())
 
 
 def _locked_reader(file: Any, start: int, lock: threading.Lock) -> Callable[[int, memoryview], int]:

@@ -10,7 +10,7 @@ import asyncio
 import concurrent.futures
 import contextlib
 import hashlib
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -21,9 +21,16 @@ __all__ = ("Threads", "sha256_hex", "update_digest")
 
 P = ParamSpec("P")
 T = TypeVar("T")
+Opened = TypeVar("Opened", bound="Closable")
 
 _STEP = 1024 * 1024
 _FINISH_WITHIN = 1.0
+
+
+class Closable(Protocol):
+    """Something that is closed."""
+
+    def close(self) -> object: ...
 
 
 class Threads:
@@ -46,6 +53,19 @@ class Threads:
     ) -> T:
         """Call *function* in a thread; when cancelled, wait up to a second for its end."""
         return await self.run_on((), function, *args, **kwargs)
+
+    async def open(
+        self, function: Callable[P, Opened], *args: P.args, **kwargs: P.kwargs
+    ) -> Opened:
+        """Call *function*, which opens something; when cancelled, that is closed again."""
+        job = self.executor.submit(function, *args, **kwargs)
+        try:
+            return await asyncio.shield(asyncio.wrap_future(job))
+        except asyncio.CancelledError:
+            if not job.cancel():
+                job.add_done_callback(_close_result)
+                await asyncio.wait({asyncio.wrap_future(job)}, timeout=_FINISH_WITHIN)
+            raise
 
     async def run_on(
         self,
@@ -84,6 +104,11 @@ class Threads:
     def close(self) -> None:
         """Let the threads end; waits for none."""
         self.executor.shutdown(wait=False, cancel_futures=True)
+
+
+def _close_result(job: concurrent.futures.Future[Any]) -> None:
+    if not job.cancelled() and job.exception() is None:
+        job.result().close()
 
 
 def sha256_hex(views: Iterable[memoryview]) -> str:

@@ -133,7 +133,7 @@ def _model_reader(converter: cattrs.Converter, cls: type[Any]) -> Callable[[Any,
                     # What the server left out isn't what we would say by default.
                     known[field.name] = None
             except FieldError as error:
-                if not lenient:
+                if not (lenient or isinstance(field.default, str)):
                     raise error.within(name) from None
                 extra[name] = item
             if item is None and name in value and field.default is not None:

@@ -60,8 +60,8 @@ def read_retry_after(headers: Mapping[str, str]) -> float | None:
     Source: RFC 9110, section 10.2.3.
     """
     text = headers.get("retry-after", "").strip()
-    if re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,9})?", text):
-        return float(text)
+    if re.fullmatch(r"-?[0-9]{1,12}(\.[0-9]{1,9})?", text):
+        return max(0.0, float(text))
     until, now = read_date(text), read_date(headers.get("date"))
     if until is None or now is None:
         return None
@@ -92,7 +92,7 @@ def read_content_disposition(text: str | None) -> str | None:
     extended = parameters.get("filename*", "").strip().strip('"')
     charset, mark, encoded = extended.partition("'")
     if mark:
-        name = _decoded(unquote_to_bytes(encoded.partition("'")[2]), charset)
+        name = _decoded(unquote_to_bytes(_recovered(encoded.partition("'")[2])), charset)
         if name:
             return name
     plain = parameters.get("filename", "").strip()

@@ -9,22 +9,21 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from domo_files_async.config import MAX_PARTS, Surface
 from domo_files_async.errors import InvalidArgumentError, UnsupportedOnSurfaceError
+from domo_files_async.models import Permissions
 from domo_files_async.protocol import responses
 from domo_files_async.protocol.codec import unstructure_permissions
 from domo_files_async.protocol.messages import Request
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
     from domo_files_async.models import (
         CommittedUpload,
         DataFile,
-        Permissions,
         Revision,
         SessionId,
     )
@@ -135,9 +134,10 @@ def list_files(
     if rules.surface is Surface.APP:
         common: list[tuple[str, str | None]] = [("limitToOwned", owned)]
     else:
-        common = [("userId", str(user_id) if limit_to_owned else None)]
+        owner = str(_checked_id(user_id, "user_id")) if limit_to_owned else None
+        common = [("userId", owner)]
     expanded = [("expand", _checked_expand(expand))]
-    batches = [None] if ids is None else _batches([_checked_id(one) for one in ids])
+    batches = [None] if ids is None else _batches(_checked_ids(ids))
     return [
         Request(
             operation="list_files",
@@ -244,7 +244,7 @@ def update_permissions(
         operation="update_permissions",
         method="PUT",
         path=_file_path(rules, data_file_id, "/permissions"),
-        **_json(unstructure_permissions(permissions)),
+        **_json(unstructure_permissions(_checked_permissions(permissions))),
         repeatable=True,
         reader=responses.read_nothing,
     )
@@ -359,7 +359,7 @@ def abort_multipart_session(rules: SurfaceRules, session_id: str) -> Request[Non
 def get_revision(rules: SurfaceRules, data_file_id: int, revision_id: int) -> Request[Revision]:
     """Get one revision's details; revision -1 is the newest. Product surface only."""
     _product_only(rules, "get_revision")
-    if revision_id != _NEWEST:
+    if type(revision_id) is not int or revision_id != _NEWEST:
         _checked_id(revision_id, "revision_id")
     return Request(
         operation="get_revision",
@@ -462,9 +462,13 @@ def _query(pairs: Iterable[tuple[str, str | None]]) -> str:
 
 
 def _json(value: dict[str, Any]) -> dict[str, Any]:
+    try:
+        content = json.dumps(value, ensure_ascii=True, allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidArgumentError(f"What can't be JSON can't be sent: {error}") from None
     return {
         "headers": {**_ACCEPT, "Content-Type": "application/json"},
-        "content": json.dumps(value, ensure_ascii=True).encode(),
+        "content": content,
     }
 
 
@@ -506,6 +510,18 @@ def _batches(ids: Iterable[int]) -> list[str | None]:
     return batches
 
 
+def _checked_ids(ids: object) -> list[int]:
+    if not isinstance(ids, Iterable):
+        raise InvalidArgumentError(f"ids must be data file ids, not {ids!r}")
+    return [_checked_id(one) for one in ids]
+
+
+def _checked_permissions(permissions: object) -> Permissions:
+    if not isinstance(permissions, Permissions):
+        raise InvalidArgumentError(f"permissions must be Permissions, not {permissions!r}")
+    return permissions
+
+
 def _checked_id(value: object, what: str = "data_file_id") -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise InvalidArgumentError(f"{what} must be a whole number, not {value!r}")
@@ -539,7 +555,9 @@ def _checked_type(content_type: object) -> str:
     return str(content_type)
 
 
-def _checked_expand(expand: Sequence[str]) -> str | None:
+def _checked_expand(expand: object) -> str | None:
+    if not isinstance(expand, Iterable):
+        raise InvalidArgumentError(f"expand takes {' and '.join(_EXPANDABLE)}, not {expand!r}")
     asked = [expand] if isinstance(expand, str) else list(expand)
     for word in asked:
         if word not in _EXPANDABLE:
@@ -547,7 +565,9 @@ def _checked_expand(expand: Sequence[str]) -> str | None:
     return ",".join(dict.fromkeys(asked)) or None
 
 
-def _checked_range(byte_range: tuple[int, int | None]) -> tuple[int, int | None]:
+def _checked_range(byte_range: object) -> tuple[int, int | None]:
+    if not isinstance(byte_range, Sequence) or len(byte_range) != 2:  # noqa: PLR2004 - a pair
+        raise InvalidArgumentError(f"byte_range must be (start, stop), not {byte_range!r}")
     start, stop = byte_range
     _checked_id(start, "the start of byte_range")
     if stop is not None and _checked_id(stop, "the stop of byte_range") <= start:

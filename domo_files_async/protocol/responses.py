@@ -62,14 +62,14 @@ _ERRORS: dict[int, type[ApiError]] = {
 }
 _MISMATCH = frozenset({400, 409, 412, 422})
 _CHECKSUM = re.compile(r"check[\s_-]?sum|sha[\s_-]?256", re.IGNORECASE)
-_TITLE = re.compile(rb"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
+_HTML_HEAD = 65_536
 _LONGEST_MESSAGE = 500
+_NESTED = 4
 
 
 def is_maintenance_page(body: bytes) -> bool:
     """Say whether *body* is the HTML page that Domo shows while it is maintained."""
-    title = _TITLE.search(body[:65536])
-    return title is not None and b"domo maintenance" in title[1].lower()
+    return _is_html(body) and b" ".join(_title(body).lower().split()) == b"domo maintenance"
 
 
 def raise_for_error(reply: Reply) -> None:
@@ -92,8 +92,14 @@ def raise_for_error(reply: Reply) -> None:
 
 
 def read_nothing(reply: Reply) -> None:
-    """Read a reply whose body says nothing."""
+    """Read a reply whose body says nothing.
+
+    Raises:
+        UnexpectedResponseError: It is a page, which something else than the API answered.
+    """
     raise_for_error(reply)
+    if _is_html(reply.body):
+        raise _unexpected(reply, "nothing was due, and HTML came")
 
 
 def read_part_accepted(checksum: str | None) -> Callable[[Reply], None]:
@@ -105,13 +111,14 @@ def read_part_accepted(checksum: str | None) -> Callable[[Reply], None]:
 
     def read(reply: Reply) -> None:
         try:
-            raise_for_error(reply)
+            read_nothing(reply)
         except ApiError as error:
             spoken = checksum is not None and _CHECKSUM.search(error.message)
             if error.status in _MISMATCH and spoken:
                 raise ChecksumMismatchError(
                     f"{reply.method} {reply.path} was refused because of its checksum "
-                    f"({error.status}: {error.message}): the bytes were damaged on the way",
+                    f"({error.status}: {error.message}): the bytes were damaged on the way. "
+                    "Send it again; if it always fails, a proxy between here and Domo changes it",
                     expected=checksum,
                 ) from None
             raise
@@ -194,7 +201,7 @@ def _json(reply: Reply) -> Any:
     try:
         return json.loads(reply.body)
     except (ValueError, RecursionError):
-        what = "HTML" if reply.body.lstrip()[:1] == b"<" else "something else"
+        what = "HTML" if _is_html(reply.body) else "something else"
         raise _unexpected(reply, f"JSON was due, and {what} came") from None
 
 
@@ -223,18 +230,44 @@ def _read_error(body: bytes) -> tuple[str, str | None]:
     try:
         said = json.loads(body)
     except (ValueError, RecursionError):
-        title = _TITLE.search(body)
-        is_html = body.lstrip()[:1] == b"<"
-        text = title[1] if title else b"" if is_html else body
+        text = _title(body) if _is_html(body) else body[: 4 * _LONGEST_MESSAGE]
         return _tidy(text.decode("utf-8", "replace")), None
-    if not isinstance(said, dict):
-        return (_tidy(said) if isinstance(said, str) else ""), None
-    message = said.get("message") or said.get("statusReason") or said.get("error")
-    toe = said.get("toe")
+    toe = said.get("toe") if isinstance(said, dict) else None
     return (
-        _tidy(message) if isinstance(message, str) else "",
-        _tidy(str(toe)) if isinstance(toe, str | int) else None,
+        _tidy(_find_message(said, _NESTED)),
+        _tidy(str(toe)) if isinstance(toe, str | int) and not isinstance(toe, bool) else None,
     )
+
+
+def _find_message(said: Any, depth: int) -> str:
+    if isinstance(said, str):
+        return said
+    if isinstance(said, list):
+        inner = said[:1]
+    elif isinstance(said, dict):
+        names = ("message", "errors", "error", "statusReason")
+        inner = [said[name] for name in names if said.get(name)]
+    else:
+        inner = []
+    found = (_find_message(one, depth - 1) for one in inner if depth)
+    return next((text for text in found if text), "")
+
+
+def _is_html(body: bytes) -> bool:
+    # JSON never begins so, whatever names and descriptions it carries.
+    return body[:_HTML_HEAD].removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"<"
+
+
+def _title(body: bytes) -> bytes:
+    # Looked for by hand: a pattern takes quadratic time on a page made to be slow.
+    head = body[:_HTML_HEAD]
+    _, tag, rest = head.lower().partition(b"<title")
+    _, close, text = rest.partition(b">")
+    end = text.find(b"</title")
+    if not (tag and close) or end < 0:
+        return b""
+    start = len(head) - len(text)
+    return head[start : start + end]
 
 
 def _tidy(text: str) -> str:

@@ -13,7 +13,7 @@ from domo_files_async.errors import InvalidArgumentError
 
 __all__ = ("Instance", "SurfaceRules", "parse_instance", "surface_rules")
 
-_LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?", re.IGNORECASE)
+_LABEL = re.compile(r"[a-zA-Z0-9_]([a-zA-Z0-9_-]{0,61}[a-zA-Z0-9_])?")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -85,6 +85,10 @@ def parse_instance(instance: str, *, allow_insecure: bool = False) -> Instance:
         raise InvalidArgumentError("The instance is missing: give its name, its host or its URL")
     if re.search(r"[\s\x00-\x20\x7f\\]", instance):
         raise InvalidArgumentError("The instance holds spaces, backslashes or control characters")
+    if "@" in instance:
+        raise InvalidArgumentError(
+            "The instance's URL holds a user or password: give the credential as auth"
+        )
     if re.fullmatch(_LABEL, instance) and instance.lower() != "localhost":
         instance = f"{instance}.domo.com"
     text = instance if "://" in instance else f"https://{instance}"
@@ -93,7 +97,11 @@ def parse_instance(instance: str, *, allow_insecure: bool = False) -> Instance:
         host, port = (parts.hostname or ""), parts.port
     except ValueError:
         raise InvalidArgumentError("The instance is no URL that can be read") from None
-    _check_parts(parts.scheme, host, parts.path, has_user="@" in parts.netloc)
+    if not parts.netloc.isascii():
+        raise InvalidArgumentError("The instance's host must be plain ASCII")
+    if parts.netloc.endswith(":") or port == 0:
+        raise InvalidArgumentError("The instance's URL has a colon without a port, or port 0")
+    _check_parts(parts.scheme, host, parts.path)
     if parts.query or parts.fragment:
         raise InvalidArgumentError("The instance's URL can't have a query or a fragment")
     loopback = _is_loopback(host)
@@ -108,15 +116,15 @@ def parse_instance(instance: str, *, allow_insecure: bool = False) -> Instance:
     return Instance(f"{parts.scheme}://{shown}{suffix}", prefix, host, loopback)
 
 
-def _check_parts(scheme: str, host: str, path: str, *, has_user: bool) -> None:
-    if has_user:
-        raise InvalidArgumentError(
-            "The instance's URL holds a user or password: give the credential as auth"
-        )
+def _check_parts(scheme: str, host: str, path: str) -> None:
     if scheme not in _DEFAULT_PORTS:
         raise InvalidArgumentError(f"The instance's scheme must be https, not {scheme!r}")
+    if "%" in host:
+        raise InvalidArgumentError("The instance's address can't name a network interface")
     if not _is_address(host) and not all(_LABEL.fullmatch(x) for x in host.split(".")):
         raise InvalidArgumentError(f"{host!r} is no host name")
+    if re.search(r"%(2f|5c|25)", path, re.IGNORECASE):
+        raise InvalidArgumentError("The instance's path can't hold an encoded slash or percent")
     if {".", ".."} & set(path.replace("%2e", ".").replace("%2E", ".").split("/")):
         raise InvalidArgumentError("The instance's path can't have '.' or '..' in it")
 

@@ -18,7 +18,9 @@ async def emulator():
 
 @pytest.fixture(params=Surface, ids=lambda surface: surface.value)
 async def domo(request, emulator):
-    async with emulator.session("ada", surface=request.param, retry=QUICK, transfer=SMALL) as session:
+    async with emulator.session(
+        "ada", surface=request.param, retry=QUICK, transfer=SMALL
+    ) as session:
         yield session
 
 

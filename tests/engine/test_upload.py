@@ -139,7 +139,7 @@ async def test_a_file_object_is_read_from_where_it_stands_and_left_open(domo, em
 
 @pytest.mark.parametrize("size", [0, 10, 2500])
 async def test_what_the_caller_says_is_what_the_data_file_has(domo, size):
-    name = "a \"name\" & # + % 100 ; = ? / 🎉 ä"
+    name = 'a "name" & # + % 100 ; = ? / 🎉 ä'
     result = await domo.upload(
         DATA[:size], name=name, description="line one\nline two & more", content_type="x/y"
     )
@@ -369,9 +369,7 @@ async def test_a_commit_that_cannot_be_found_out_about_is_said_to_be_unknown(dom
 
 @pytest.mark.parametrize("lag", [0, 2])
 @pytest.mark.parametrize("revise", [False, True])
-async def test_a_simple_upload_whose_answer_is_lost_makes_one_revision(
-    domo, emulator, lag, revise
-):
+async def test_a_simple_upload_whose_answer_is_lost_makes_one_revision(domo, emulator, lag, revise):
     before = await domo.upload(b"same", name="x")
     emulator.behaviour.visibility_lag = lag
     operation = "upload_revision" if revise else "upload_file"
@@ -479,6 +477,7 @@ async def test_access_that_cannot_be_set_is_told_with_the_data_file(domo, emulat
 
 async def test_what_the_server_stored_otherwise_is_noticed(domo, emulator):
     emulator.faults.add("upload_part", part=1, corrupt=True)
+
     async def go():
         return await domo.upload(DATA, name="x", verify="none")
 

@@ -308,6 +308,35 @@ def test_what_cant_be_expanded_is_refused(expand):
         requests.list_files(APP, expand=expand)
 
 
+@pytest.mark.parametrize("user_id", [None, True, "7&x=1", -3], ids=repr)
+def test_own_files_need_the_users_id_on_the_product_surface(user_id):
+    with pytest.raises(InvalidArgumentError, match="user_id"):
+        requests.list_files(PRODUCT, limit_to_owned=True, user_id=user_id)
+
+
+def test_only_the_whole_number_minus_one_is_the_newest_revision():
+    with pytest.raises(InvalidArgumentError, match="revision_id"):
+        requests.get_revision(PRODUCT, 1, -1.0)
+
+
+@pytest.mark.parametrize("extra", [{"x": float("nan")}, {"x": {1, 2}}], ids=repr)
+def test_what_cant_be_json_is_refused(extra):
+    with pytest.raises(InvalidArgumentError, match="JSON"):
+        requests.update_permissions(APP, 1, Permissions(public_access=True, extra=extra))
+
+
+def test_arguments_of_another_kind_are_refused():
+    with pytest.raises(InvalidArgumentError, match="permissions"):
+        requests.update_permissions(APP, 1, {"publicAccess": True})
+    with pytest.raises(InvalidArgumentError, match="ids"):
+        requests.list_files(APP, ids=7)
+    with pytest.raises(InvalidArgumentError, match="expand"):
+        requests.get_file(APP, 1, expand=7)
+    for byte_range in (5, (1, 2, 3)):
+        with pytest.raises(InvalidArgumentError, match="byte_range"):
+            requests.download(APP, 1, byte_range=byte_range)
+
+
 @pytest.mark.parametrize("flag", ["false", 0, None], ids=repr)
 def test_a_flag_that_isnt_one_is_refused(flag):
     with pytest.raises(InvalidArgumentError, match="public"):

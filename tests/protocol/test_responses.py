@@ -95,6 +95,30 @@ def test_the_maintenance_page_is_known_with_any_status_and_for_every_reader(read
     assert (caught.value.status, caught.value.retry_after) == (status, 60.0)
 
 
+def test_a_file_named_like_the_maintenance_page_is_only_a_file():
+    body = [{"dataFileId": 1, "name": "<title>Domo Maintenance</title>"}]
+    assert responses.read_data_files(reply(body))[0].data_file_id == 1
+
+
+def test_a_page_about_maintenance_is_not_the_maintenance_page():
+    assert not responses.is_maintenance_page(b"<title>Our Domo Maintenance Guide</title>")
+    assert not responses.is_maintenance_page(b"<title>Domo Maintenance")
+
+
+@pytest.mark.timeout(5)
+@pytest.mark.parametrize(
+    "body", [b"<title" * 200_000, b"<title>" * 200_000], ids=["open", "closed"]
+)
+def test_a_page_made_to_be_slow_is_read_at_once(body):
+    assert failure(body, 500).message == ""
+
+
+@pytest.mark.parametrize("reader", ["read_nothing", "read_part_accepted", "read_unchecked_part"])
+def test_a_page_where_nothing_is_due_is_no_success(reader):
+    with pytest.raises(UnexpectedResponseError, match="HTML"):
+        READERS[reader](reply(b"<html><title>Sign in</title></html>"))
+
+
 @pytest.mark.parametrize("status", [100, 199, 301, 302, 304, 307])
 @pytest.mark.parametrize("reader", READERS)
 def test_a_status_that_says_neither_yes_nor_no_is_unexpected(reader, status):
@@ -208,6 +232,10 @@ def test_a_value_of_another_kind_is_unexpected_as_a_whole(reader):
         (b'{"message": "a\\u0000b\\ud800c"}', "a b c"),
         (b'{"statusReason": "Gone"}', "Gone"),
         (b'{"message": {"nested": 1}}', ""),
+        (b'[{"message": "why"}]', "why"),
+        (b'{"error": {"message": "why"}}', "why"),
+        (b'{"errors": [{"message": "why"}]}', "why"),
+        (b'{"error": ' * 9 + b'"deep"' + b"}" * 9, ""),
         (b'"a text"', "a text"),
         (b"[1, 2]", ""),
         (b"NaN", ""),
@@ -221,7 +249,7 @@ def test_what_the_server_said_is_kept_in_a_line_that_can_be_shown(body, message)
 
 
 @pytest.mark.parametrize(
-    ("toe", "kept"), [("A1", "A1"), (7, "7"), (None, None), ([1], None), ({}, None)]
+    ("toe", "kept"), [("A1", "A1"), (7, "7"), (None, None), ([1], None), (True, None)]
 )
 def test_the_id_for_support_is_kept_where_it_is_one(toe, kept):
     assert failure({"message": "no", "toe": toe}).toe == kept
@@ -230,7 +258,7 @@ def test_the_id_for_support_is_kept_where_it_is_one(toe, kept):
 @pytest.mark.parametrize("status", [400, 409, 412, 422])
 @pytest.mark.parametrize("word", ["Checksum", "check sum", "SHA-256", "sha256"])
 def test_a_part_refused_for_its_checksum_is_a_mismatch(status, word):
-    with pytest.raises(ChecksumMismatchError, match="differs") as caught:
+    with pytest.raises(ChecksumMismatchError, match=r"differs.*Send it again") as caught:
         READERS["read_part_accepted"](reply({"message": f"The {word} differs"}, status))
     assert caught.value.expected == "ab" * 32
 

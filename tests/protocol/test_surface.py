@@ -79,6 +79,13 @@ def test_plain_http_to_another_machine_needs_to_be_allowed(host):
         "https://a..example",
         "https://exämple.org",
         "-acme",
+        "https:/acme.domo.com",
+        "https://h.example:0",
+        "https://h.example/..%2fx",
+        "https://h.example/%252e%252e/x",
+        "https://[fe80::1%eth0]",
+        "acme\u212a",
+        "\u017facme",
     ],
     ids=repr,
 )
@@ -98,6 +105,9 @@ def test_what_is_no_address_is_refused(text):
         "https://ada:hunter2@acme.domo.com?x#y",
         "https://ada:hunter2@ac me.domo.com",
         "https://ada:hunter2@",
+        "http:/ada:hunter2@acme.domo.com",
+        "hunter2:x@acme://y",
+        "acme/ada:hunter2@x",
     ],
 )
 def test_user_info_is_refused_and_never_shown(text):

@@ -1,0 +1,225 @@
+"""A cancel at every suspension point: prompt, clean, one abort for each multipart session."""
+
+import asyncio
+import gc
+import os
+import threading
+from collections import Counter
+
+import pytest
+
+from domo_files_async import (
+    DomoFilesSession,
+    RetryPolicy,
+    SessionStateError,
+    StalledError,
+    Timeouts,
+    TransferConfig,
+)
+from domo_files_async.emulator import Emulator
+
+DATA = bytes(range(256)) * 20
+QUICK = RetryPolicy(initial_backoff=0.001, max_backoff=0.01)
+SMALL = TransferConfig(multipart_threshold=1000, part_size=1000)
+
+
+class CancelAt:
+    """Runs a coroutine, and cancels its task at the nth time that it suspends."""
+
+    def __init__(self, nth, *, again=False):
+        self.nth = nth
+        self.again = again
+        self.count = 0
+        self.task = None
+
+    def __await__(self):
+        yield
+
+    async def run(self, coroutine):
+        self.task = asyncio.create_task(self._step(coroutine))
+        return await self.task
+
+    async def _step(self, coroutine):
+        return await _Stepper(coroutine, self)
+
+
+class _Stepper:
+    def __init__(self, coroutine, plan):
+        self.coroutine = coroutine
+        self.plan = plan
+
+    def __await__(self):
+        inner = self.coroutine.__await__()
+        sent = None
+        while True:
+            try:
+                waited = inner.send(sent)
+            except StopIteration as done:
+                return done.value
+            while True:
+                self.plan.count += 1
+                if self.plan.count == self.plan.nth:
+                    asyncio.get_running_loop().call_soon(self.plan.task.cancel)
+                elif self.plan.again and self.plan.count == self.plan.nth + 1:
+                    asyncio.get_running_loop().call_soon(self.plan.task.cancel)
+                try:
+                    sent = yield waited
+                except BaseException as error:
+                    try:
+                        waited = inner.throw(error)
+                    except StopIteration as done:
+                        return done.value
+                else:
+                    break
+
+
+async def settle():
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+def sockets_and_files():
+    gc.collect()
+    return len(os.listdir("/proc/self/fd"))
+
+
+def aborted_once(emulator):
+    made = Counter()
+    for request in emulator.requests:
+        if request.operation == "abort_multipart_session":
+            made[request.path] += 1
+    return all(count == 1 for count in made.values())
+
+
+async def chunks():
+    for start in range(0, len(DATA), 700):
+        yield DATA[start : start + 700]
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["once", "twice"])
+@pytest.mark.parametrize("kind", ["path", "bytes", "stream"])
+async def test_an_upload_can_be_cancelled_wherever_it_waits(tmp_path, kind, again):
+    path = tmp_path / "x"
+    path.write_bytes(DATA)
+    nth, cancelled, last = 1, 0, False
+    async with Emulator() as emulator:
+        async with emulator.session("ada", retry=QUICK, transfer=SMALL) as domo:
+            await domo.list_files()
+            while not last:
+                source = {"path": path, "bytes": DATA, "stream": chunks()}[kind]
+                plan = CancelAt(nth, again=again)
+                try:
+                    await plan.run(domo.upload(source, name="x", verify="sha256"))
+                    last = plan.count < nth
+                except asyncio.CancelledError:
+                    cancelled += 1
+                nth += 1
+                assert nth < 500
+        assert cancelled > 5
+        assert not emulator.open_sessions
+        assert aborted_once(emulator)
+
+
+async def test_a_download_can_be_cancelled_wherever_it_waits(tmp_path):
+    nth, cancelled, last = 1, 0, False
+    async with Emulator() as emulator:
+        async with emulator.session("ada", retry=QUICK, transfer=SMALL) as domo:
+            uploaded = await domo.upload(DATA, name="x")
+            while not last:
+                plan = CancelAt(nth)
+                try:
+                    await plan.run(domo.download(uploaded.data_file_id, tmp_path / "x"))
+                    last = plan.count < nth
+                    (tmp_path / "x").unlink()
+                except asyncio.CancelledError:
+                    cancelled += 1
+                    (tmp_path / "x").unlink(missing_ok=True)
+                await settle()
+                assert os.listdir(tmp_path) == []
+                nth += 1
+                assert nth < 500
+    assert cancelled > 5
+
+
+async def test_a_cancel_in_mid_upload_leaves_nothing_behind(tmp_path):
+    path = tmp_path / "x"
+    path.write_bytes(os.urandom(4_000_000))
+    threads = threading.active_count()
+    async with Emulator() as emulator:
+        emulator.faults.add("upload_part", part=2, stall=60)
+        before = sockets_and_files()
+        async with emulator.session("ada", retry=QUICK, transfer=SMALL) as domo:
+            sent = asyncio.Event()
+            uploading = asyncio.create_task(
+                domo.upload(path, name="x", part_size=100_000, progress=lambda _: sent.set())
+            )
+            await sent.wait()
+            uploading.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await uploading
+    await settle()
+    assert not [t for t in asyncio.all_tasks() if t is not asyncio.current_task()]
+    assert sockets_and_files() <= before
+    assert threading.active_count() <= threads + 5
+
+
+async def test_a_stalled_part_is_cancelled_at_once_with_one_abort():
+    async with Emulator() as emulator:
+        emulator.faults.add("upload_part", part=2, stall=60)
+        async with emulator.session("ada", retry=QUICK, transfer=SMALL) as domo:
+            stalled = asyncio.Event()
+            uploading = asyncio.create_task(
+                domo.upload(
+                    DATA,
+                    name="x",
+                    progress=lambda done: stalled.set() if done.parts_done == 5 else None,
+                )
+            )
+            await stalled.wait()
+            async with asyncio.timeout(2):
+                uploading.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await uploading
+            assert not emulator.open_sessions
+            assert aborted_once(emulator)
+
+
+async def test_leaving_the_session_ends_what_was_not_awaited():
+    async with Emulator() as emulator:
+        emulator.faults.add("upload_part", part=2, stall=60)
+        async with emulator.session("ada", retry=QUICK, transfer=SMALL) as domo:
+            stalled = asyncio.Event()
+            uploading = asyncio.create_task(
+                domo.upload(
+                    DATA,
+                    name="x",
+                    progress=lambda done: stalled.set() if done.parts_done == 5 else None,
+                )
+            )
+            await stalled.wait()
+        assert uploading.cancelled()
+        assert not emulator.open_sessions
+        with pytest.raises(SessionStateError):
+            await domo.list_files()
+
+
+async def test_a_server_that_stands_still_is_given_up_on():
+    async with Emulator() as emulator:
+        emulator.faults.add("upload_part", part=2, stall=60, times=2)
+        policy = RetryPolicy(max_attempts=2, initial_backoff=0, max_backoff=0)
+        async with emulator.session(
+            "ada", retry=policy, transfer=SMALL, timeouts=Timeouts(stall=0.2)
+        ) as domo:
+            with pytest.raises(Exception, match="Part 2") as caught:
+                await domo.upload(DATA, name="x")
+        assert isinstance(caught.value.cause, StalledError)
+        assert not emulator.open_sessions
+
+
+def test_a_session_works_in_each_new_loop():
+    async def once():
+        async with Emulator() as emulator, emulator.session("ada") as domo:
+            assert isinstance(domo, DomoFilesSession)
+            return (await domo.upload(b"x", name="x")).size_bytes
+
+    assert asyncio.run(once()) == asyncio.run(once()) == 1

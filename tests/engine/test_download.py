@@ -1,0 +1,177 @@
+import hashlib
+import io
+import os
+
+import pytest
+
+from domo_files_async import (
+    AuthenticationError,
+    ChecksumMismatchError,
+    DestinationError,
+    InvalidArgumentError,
+    MaintenanceError,
+    NotFoundError,
+    Progress,
+    TransportError,
+)
+
+DATA = os.urandom(300_000)
+
+
+class AsyncSink:
+    def __init__(self):
+        self.data = b""
+
+    async def write(self, data):
+        self.data += data
+
+
+@pytest.fixture
+async def data_file_id(domo):
+    return (await domo.upload(DATA, name='"../a:b"?.csv', part_size=100_000)).data_file_id
+
+
+async def test_a_file_appears_complete_and_verified(domo, data_file_id, tmp_path):
+    seen = []
+    result = await domo.download(data_file_id, tmp_path / "x", progress=seen.append)
+    assert (tmp_path / "x").read_bytes() == DATA
+    assert result.sha256 == hashlib.sha256(DATA).hexdigest()
+    assert (result.path, result.size_bytes) == (tmp_path / "x", len(DATA))
+    assert result.revision_id is not None
+    assert seen[-1] == Progress(len(DATA), len(DATA), 0, 0)
+    assert os.listdir(tmp_path) == ["x"]
+
+
+async def test_into_a_directory_it_has_its_own_name_made_safe(domo, data_file_id, tmp_path):
+    result = await domo.download(data_file_id, tmp_path)
+    assert result.path.parent == tmp_path
+    assert os.listdir(tmp_path) == [result.path.name]
+    assert not set('/:"?') & set(result.path.name)
+
+
+async def test_a_writable_gets_the_bytes(domo, data_file_id):
+    plain, asynchronous = io.BytesIO(), AsyncSink()
+    assert (await domo.download(data_file_id, plain)).path is None
+    await domo.download(data_file_id, asynchronous)
+    assert plain.getvalue() == asynchronous.data == DATA
+
+
+async def test_an_empty_file_is_a_file(domo, tmp_path):
+    uploaded = await domo.upload(b"", name="x")
+    result = await domo.download(uploaded.data_file_id, tmp_path / "x")
+    assert (tmp_path / "x").read_bytes() == b""
+    assert result.size_bytes == 0
+
+
+async def test_an_earlier_revision_can_be_asked_for(domo, data_file_id, tmp_path):
+    first = (await domo.get_file(data_file_id)).current_revision.data_file_revision_id
+    await domo.upload(b"second", data_file_id=data_file_id)
+    await domo.download(data_file_id, tmp_path / "now")
+    result = await domo.download(data_file_id, tmp_path / "then", revision_id=first)
+    assert (tmp_path / "now").read_bytes() == b"second"
+    assert (tmp_path / "then").read_bytes() == DATA
+    assert result.revision_id == first
+
+
+async def test_what_exists_is_left_as_it_is(domo, data_file_id, tmp_path):
+    (tmp_path / "x").write_bytes(b"mine")
+    with pytest.raises(DestinationError, match="exists"):
+        await domo.download(data_file_id, tmp_path / "x")
+    assert (tmp_path / "x").read_bytes() == b"mine"
+    assert os.listdir(tmp_path) == ["x"]
+
+
+async def test_what_came_meanwhile_is_left_as_it_is(domo, tmp_path):
+    uploaded = await domo.upload(bytes(3_000_000), name="x", part_size=1_000_000)
+    data_file_id = uploaded.data_file_id
+    with pytest.raises(DestinationError, match="exists"):
+        await domo.download(
+            data_file_id, tmp_path / "x", progress=lambda _: (tmp_path / "x").write_bytes(b"mine")
+        )
+    assert (tmp_path / "x").read_bytes() == b"mine"
+    assert os.listdir(tmp_path) == ["x"]
+
+
+async def test_overwriting_replaces_only_once_it_is_complete(
+    domo, emulator, data_file_id, tmp_path
+):
+    (tmp_path / "x").write_bytes(b"mine")
+    emulator.faults.add("open_download", corrupt=True)
+    with pytest.raises(ChecksumMismatchError):
+        await domo.download(data_file_id, tmp_path / "x", overwrite=True)
+    assert (tmp_path / "x").read_bytes() == b"mine"
+    await domo.download(data_file_id, tmp_path / "x", overwrite=True)
+    assert (tmp_path / "x").read_bytes() == DATA
+    assert os.listdir(tmp_path) == ["x"]
+
+
+async def test_a_link_is_replaced_and_never_written_through(domo, data_file_id, tmp_path):
+    (tmp_path / "far").write_bytes(b"mine")
+    (tmp_path / "x").symlink_to(tmp_path / "far")
+    await domo.download(data_file_id, tmp_path / "x", overwrite=True)
+    assert (tmp_path / "far").read_bytes() == b"mine"
+    assert not (tmp_path / "x").is_symlink()
+
+
+async def test_a_damaged_download_leaves_nothing(domo, emulator, data_file_id, tmp_path):
+    emulator.faults.add("open_download", corrupt=True)
+    with pytest.raises(ChecksumMismatchError) as caught:
+        await domo.download(data_file_id, tmp_path / "x")
+    assert caught.value.expected == hashlib.sha256(DATA).hexdigest()
+    assert os.listdir(tmp_path) == []
+
+
+async def test_unverified_it_is_as_it_came(domo, emulator, data_file_id, tmp_path):
+    emulator.faults.add("open_download", corrupt=True)
+    await domo.download(data_file_id, tmp_path / "x", verify=False)
+    assert (tmp_path / "x").read_bytes() != DATA
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+async def test_a_dropped_connection_goes_on_from_where_it_was(
+    domo, emulator, data_file_id, tmp_path, ranges
+):
+    emulator.behaviour.ranges = ranges
+    emulator.faults.add("open_download", reset="body", times=2)
+    await domo.download(data_file_id, tmp_path / "x")
+    assert (tmp_path / "x").read_bytes() == DATA
+    asked = [r.headers.get("Range") for r in emulator.requests if r.operation == "open_download"]
+    assert len(asked) == 3
+    assert asked[0] is None
+    assert asked[1].startswith("bytes=")
+
+
+async def test_a_download_that_never_comes_ends_with_why(domo, emulator, data_file_id, tmp_path):
+    emulator.faults.add("open_download", reset="before", times=5)
+    with pytest.raises(TransportError):
+        await domo.download(data_file_id, tmp_path / "x")
+    assert os.listdir(tmp_path) == []
+
+
+async def test_a_maintenance_page_is_no_file(domo, emulator, data_file_id, tmp_path):
+    emulator.faults.add("open_download", maintenance=True, status=200, times=5)
+    with pytest.raises(MaintenanceError):
+        await domo.download(data_file_id, tmp_path / "x")
+    assert os.listdir(tmp_path) == []
+
+
+async def test_errors_come_out_as_they_are(domo, emulator, data_file_id, tmp_path):
+    with pytest.raises(NotFoundError):
+        await domo.download(999, tmp_path / "x")
+    emulator.faults.add("open_download", status=401)
+    with pytest.raises(AuthenticationError):
+        await domo.download(data_file_id, tmp_path / "x")
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("destination", ["", "a\0b", 5])
+async def test_what_is_no_destination_is_refused(domo, data_file_id, destination):
+    with pytest.raises(InvalidArgumentError):
+        await domo.download(data_file_id, destination)
+
+
+async def test_where_nothing_can_be_written_is_said(domo, data_file_id, tmp_path):
+    with pytest.raises(DestinationError):
+        await domo.download(data_file_id, tmp_path / "none" / "x")
+    with pytest.raises(DestinationError):
+        await domo.download(data_file_id, str(tmp_path / "none") + "/")
