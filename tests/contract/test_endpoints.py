@@ -36,7 +36,7 @@ NAMES = [
     "half=50%25 + more #1?.csv",
     "../up\\and/down;semi,comma.bin",
     "%22%0D%0A.txt",
-    "Grüße – 売上 📈👩‍💻.parquet",
+    "Grüße, 売上 📈👩‍💻.parquet",
 ]
 ALL = Grant.READ | Grant.WRITE | Grant.DELETE | Grant.SHARE | Grant.ADMIN
 
@@ -517,13 +517,20 @@ async def test_a_file_that_the_scan_refused_is_an_error(domo, emulator, state):
     assert (caught.value.data_file_id, caught.value.scan_state) == (data_file_id, state)
 
 
-@pytest.mark.parametrize("timeout", [0, 0.01])
-async def test_a_scan_that_isnt_over_in_time_is_a_time_out(domo, emulator, timeout):
+@pytest.mark.parametrize("seconds", [0, 0.01])
+async def test_a_scan_that_isnt_over_in_time_is_a_time_out(domo, emulator, seconds):
     data_file_id = await domo.upload_file(b"x", name="x")
     await emulator.set_scan_state(data_file_id, "NEVER_SCANNED")
-    with pytest.raises(ScanTimeoutError, match="NEVER_SCANNED") as caught:
-        await domo.wait_for_scan(data_file_id, timeout=timeout)
+    with pytest.raises(ScanTimeoutError, match=f"{data_file_id} .* within {seconds} s") as caught:
+        await domo.wait_for_scan(data_file_id, timeout=seconds)
     assert isinstance(caught.value, TimeoutError)
+
+
+async def test_a_scan_that_isnt_over_is_said_with_its_state(domo, emulator):
+    data_file_id = await domo.upload_file(b"x", name="x")
+    await emulator.set_scan_state(data_file_id, "NEVER_SCANNED")
+    with pytest.raises(ScanTimeoutError, match="NEVER_SCANNED"):
+        await domo.wait_for_scan(data_file_id, timeout=0)
 
 
 async def test_a_scan_is_waited_for(open_as, emulator):
@@ -605,21 +612,19 @@ async def test_what_only_the_product_surface_has_isnt_sent_to_the_other(emulator
 
 
 async def test_each_request_goes_to_the_sessions_own_surface(domo, emulator, surface):
-    base = {Surface.APP: "/domo/data-files/v1", Surface.PRODUCT: "/api/data/v1/data-files"}[surface]
-    header = {Surface.APP: "X-DOMO-Ryuu-Session", Surface.PRODUCT: "X-DOMO-Developer-Token"}
-    data_file_id = await domo.upload_file(b"x", name="x")
-    await domo.get_file(data_file_id)
+    base, header = {
+        Surface.APP: ("/domo/data-files/v1", "x-domo-ryuu-session"),
+        Surface.PRODUCT: ("/api/data/v1/data-files", "x-domo-developer-token"),
+    }[surface]
+    await domo.get_file(await domo.upload_file(b"x", name="x"))
     await domo.abort_multipart_session(await multipart(domo, b"x"))
     assert domo.surface is surface
-    for request in emulator.requests:
-        assert request.path.startswith(base)
-        assert header.pop(surface, "") or request.headers
+    assert len(emulator.requests) == 5
     credential = emulator.credential("ada")
     for request in emulator.requests:
-        carrying = [name for name, value in request.headers.items() if value == credential]
-        assert [name.lower() for name in carrying] == [
-            "x-domo-ryuu-session" if surface is Surface.APP else "x-domo-developer-token"
-        ]
+        assert request.path.startswith(base)
+        carrying = [name.lower() for name, value in request.headers.items() if value == credential]
+        assert carrying == [header]
 
 
 async def test_a_credential_that_isnt_known_is_an_authentication_error(emulator, surface):

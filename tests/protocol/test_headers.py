@@ -41,7 +41,7 @@ LATER = "Mon, 23 Nov 2026 12:01:30 GMT"
         ({}, None),
     ],
 )
-def test_retry_after_is_seconds_or_a_date_counted_from_the_replys_own(headers, seconds):
+def test_retry_after_is_seconds_or_a_date_counted_from_the_own_date_of_the_reply(headers, seconds):
     assert read_retry_after(headers) == seconds
 
 
