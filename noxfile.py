@@ -25,8 +25,7 @@ def _interpreter(version: str) -> str | None:
     kept = sorted(root.glob(f"{version}.*/bin/python"), reverse=True)
     if kept:
         return str(kept[0])
-    found = shutil.which(f"python{version}")
-    return found
+    return shutil.which(f"python{version}")
 
 
 PYTHONS = [found for version in SUPPORTED if (found := _interpreter(version))] or ["python3"]

@@ -607,6 +607,7 @@ class DomoFilesSession:
         progress: ProgressFunction | None = None,
         verify: bool = True,
         overwrite: bool = False,
+        resume: bool = True,
     ) -> DownloadResult:
         """Download a data file to where it appears complete and verified, or not at all.
 
@@ -618,6 +619,8 @@ class DomoFilesSession:
             progress: Told how many bytes came, on the loop.
             verify: Compare size and digest with the data file's metadata.
             overwrite: Replace an existing file, once the new one is complete.
+            resume: Leave a hidden partial file beside the destination when it fails, and go on
+                with the one that an earlier failure of the same revision left.
 
         Raises:
             DestinationError: It exists already, or can't be written.
@@ -632,4 +635,5 @@ class DomoFilesSession:
                 progress=progress,
                 verify=verify,
                 overwrite=overwrite,
+                resume=resume,
             )

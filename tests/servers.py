@@ -158,6 +158,6 @@ class ScriptedServer:
             await self._script(connection)
         except (ConnectionError, asyncio.IncompleteReadError):
             pass
-        except Exception as error:  # noqa: BLE001 - told at the end
+        except Exception as error:
             self.failures.append(error)
             connection.writer.transport.abort()

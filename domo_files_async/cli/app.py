@@ -5,15 +5,20 @@ Exit codes: 0 all done; 1 something failed; 2 wrong usage; 130 interrupted.
 
 from __future__ import annotations
 
+import io
 import sys
+from typing import Annotated
 
 import typer
 
 from domo_files_async.cli import demo, emulator, files, transfers
-from domo_files_async.cli.output import complain
+from domo_files_async.cli.output import complain, say
 from domo_files_async.errors import DomoFilesError, InvalidArgumentError
+from domo_files_async.version import __version__
 
 __all__ = ("app", "main")
+
+_INTERRUPTED = 130
 
 app = typer.Typer(
     name="domo-files",
@@ -25,6 +30,28 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        say(f"domo-files {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _begin(
+    *,
+    version: Annotated[  # noqa: ARG001 - its callback did all
+        bool,
+        typer.Option("--version", help="Show the version.", callback=_show_version, is_eager=True),
+    ] = False,
+) -> None:
+    for stream in (sys.stdout, sys.stderr):
+        # A name that the terminal's encoding can't write is no reason to stop.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 for group in (demo, transfers, files, emulator):
     group.register(app)
 
@@ -32,10 +59,14 @@ for group in (demo, transfers, files, emulator):
 def main() -> None:
     """Run the command line; a user's mistake gets a sentence, not a traceback."""
     try:
-        app()
+        app(prog_name="domo-files")
     except InvalidArgumentError as error:
         complain(str(error))
         sys.exit(2)
-    except DomoFilesError as error:
+    except (DomoFilesError, OSError) as error:
         complain(str(error))
         sys.exit(1)
+    except SystemExit as ended:
+        if ended.code == _INTERRUPTED:
+            complain("Interrupted.")
+        raise

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from domo_files_async.cli.output import say, show
-from domo_files_async.cli.target import Json  # noqa: TC001 - typer reads it
+from domo_files_async.cli.target import Json, open_emulator
 
 __all__ = ("register",)
 
@@ -30,11 +30,9 @@ def emulator(
     as_json: Json = False,
 ) -> None:
     """Serve the API on this machine only, until Ctrl-C."""
-    # Other commands don't wait for a web server's modules.
-    from domo_files_async.emulator import Emulator  # noqa: PLC0415
 
     async def run() -> None:
-        async with Emulator(folder, port=port) as server:
+        async with open_emulator(folder, port=port) as server:
             credentials = {name: server.credential(name) for name in user or ["ada"]}
             lines = [f"The emulator is at {server.url}; Ctrl-C ends it."]
             for name, credential in credentials.items():

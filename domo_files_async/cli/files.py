@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from domo_files_async.cli.output import say, show, show_table, size_of
+from domo_files_async.cli.output import complain, say, show, show_table, size_of
 from domo_files_async.cli.target import Json, Local, LocalUser, SurfaceChoice, Url, open_session
 
 if TYPE_CHECKING:
@@ -43,13 +43,19 @@ def list_files(
             return await domo.list_files(ids=ids or None, limit_to_owned=owned)
 
     files = asyncio.run(run())
+    found = {file.data_file_id for file in files}
+    missing = [one for one in dict.fromkeys(ids or ()) if one not in found]
     if as_json:
         for file in files:
             show(file, as_json=True, text="")
     elif files:
         show_table("", ("id", "name", "size", "type", "uploaded", "scan"), map(_row, files))
-    else:
+    elif not missing:
         say("There are no data files here yet.")
+    for one in missing:
+        complain(f"Data file {one} doesn't exist, or this credential can't see it")
+    if missing:
+        raise typer.Exit(1)
 
 
 def show_file(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from contextlib import contextmanager
 from datetime import datetime
@@ -20,6 +21,7 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -28,24 +30,26 @@ if TYPE_CHECKING:
 
 __all__ = ("complain", "say", "show", "show_table", "size_of", "tracked")
 
-_out = Console(soft_wrap=True, highlight=False)
-_err = Console(stderr=True, soft_wrap=True, highlight=False)
+_out = Console(soft_wrap=True, highlight=False, emoji=False)
+_err = Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
+_WIDE = 250
+_CONTROLS = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 
 
 def complain(text: str) -> None:
     """Say what went wrong, on standard error."""
-    _err.print(text, style="red", markup=False)
+    _err.print(_harmless(text), style="red", markup=False)
 
 
 def say(text: str, *, as_json: bool = False) -> None:
     """Say something to a person; with NDJSON, not among it."""
-    (_err if as_json else _out).print(text, markup=False)
+    (_err if as_json else _out).print(_harmless(text), markup=False)
 
 
 def show(value: object, *, as_json: bool, text: str) -> None:
     """Show one result: a line of JSON, or *text*."""
     if as_json:
-        sys.stdout.write(json.dumps(_plain(value), ensure_ascii=False) + "\n")
+        sys.stdout.write(json.dumps(_plain(value)) + "\n")
         sys.stdout.flush()
     else:
         say(text)
@@ -57,8 +61,10 @@ def show_table(title: str, headings: Iterable[str], rows: Iterable[Iterable[str]
     for heading in headings:
         table.add_column(heading, overflow="fold")
     for row in rows:
-        table.add_row(*map(_escaped, row))
-    _out.print(table)
+        table.add_row(*(Text(_harmless(cell)) for cell in row))
+    # Whoever reads a pipe by lines wants one line a row.
+    width = None if _out.is_terminal else _WIDE
+    Console(highlight=False, emoji=False, width=width).print(table)
 
 
 @contextmanager
@@ -87,8 +93,9 @@ def size_of(count: float) -> str:
     return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
 
 
-def _escaped(text: str) -> str:
-    return text.replace("[", r"\[")
+def _harmless(text: str) -> str:
+    # A file's name is somebody else's text, and must not steer this terminal.
+    return _CONTROLS.sub(lambda found: repr(found[0])[1:-1], text)
 
 
 def _plain(value: Any) -> Any:  # noqa: PLR0911 - one line a kind

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from contextlib import asynccontextmanager
+import sqlite3
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from domo_files_async.auth import AppSession, DeveloperToken
+from domo_files_async.cli.output import complain
 from domo_files_async.config import Surface
 from domo_files_async.errors import InvalidArgumentError
 from domo_files_async.session import DomoFilesSession
@@ -17,7 +19,9 @@ from domo_files_async.session import DomoFilesSession
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-__all__ = ("Json", "Local", "LocalUser", "SurfaceChoice", "Url", "open_session")
+    from domo_files_async.emulator import Emulator
+
+__all__ = ("Json", "Local", "LocalUser", "SurfaceChoice", "Url", "open_emulator", "open_session")
 
 Local = Annotated[
     Path | None,
@@ -41,17 +45,33 @@ Json = Annotated[
 
 
 @asynccontextmanager
+async def open_emulator(folder: Path | None, *, port: int = 0) -> AsyncIterator[Emulator]:
+    """Open an emulator; a folder or a port that it can't have gets a sentence."""
+    # It needs a web server's modules, which no other command waits for.
+    from domo_files_async.emulator import Emulator  # noqa: PLC0415
+
+    async with AsyncExitStack() as stack:
+        try:
+            emulator = await stack.enter_async_context(Emulator(folder, port=port))
+        except (OSError, RuntimeError, sqlite3.Error) as error:
+            where = f" in {folder}" if folder else ""
+            complain(f"The emulator{where} can't be opened: {error}")
+            raise typer.Exit(1) from None
+        yield emulator
+
+
+@asynccontextmanager
 async def open_session(
     local: Path | None, user: str, url: str | None, surface: Surface | None
 ) -> AsyncIterator[DomoFilesSession]:
     """Open a session on what the options and the environment say."""
     if local is not None:
-        # The emulator needs a web server's modules, which no other command waits for.
-        from domo_files_async.emulator import Emulator  # noqa: PLC0415
-
         if url is not None:
             raise InvalidArgumentError("Give --local or --url, not both")
-        async with Emulator(local) as emulator, emulator.session(user, surface=surface) as session:
+        async with (
+            open_emulator(local) as emulator,
+            emulator.session(user, surface=surface) as session,
+        ):
             yield session
         return
     async with _from_environment(url, surface) as session:

@@ -11,7 +11,7 @@ import typer
 
 from domo_files_async.cli.output import complain, say, show, size_of, tracked
 from domo_files_async.cli.target import Json, Local, LocalUser, SurfaceChoice, Url, open_session
-from domo_files_async.errors import DomoFilesError, InvalidArgumentError
+from domo_files_async.errors import DestinationError, DomoFilesError, InvalidArgumentError
 
 __all__ = ("register",)
 
@@ -64,7 +64,8 @@ def upload(
         async with open_session(local, user, url, surface) as domo:
             for source in sources:
                 given: Any = sys.stdin.buffer if source == "-" else Path(source)
-                called = "standard input" if source == "-" and name is None else name
+                is_nameless = source == "-" and name is None and revise is None
+                called = "standard input" if is_nameless else name
                 try:
                     with tracked(source, as_json=as_json) as progress:
                         result = await domo.upload(given, name=called, progress=progress, **options)
@@ -72,14 +73,15 @@ def upload(
                     raise
                 except DomoFilesError as error:
                     failed += 1
-                    complain(f"{source}: {error}")
+                    said = str(error)
+                    complain(said if source in said else f"{source}: {said}")
                     continue
                 rate = size_of(result.size_bytes / max(result.elapsed, 1e-6))
-                how = f"{result.parts} parts" if result.parts else "one request"
+                how = {0: "one request", 1: "1 part"}.get(result.parts, f"{result.parts} parts")
                 show(
                     result,
                     as_json=as_json,
-                    text=f"{result.name} is data file {result.data_file_id}: "
+                    text=f"{result.name or source} is data file {result.data_file_id}: "
                     f"{size_of(result.size_bytes)} in {how}, {rate}/s",
                 )
         return failed
@@ -118,11 +120,16 @@ def download(
                     progress=progress,
                 )
             rate = size_of(result.size_bytes / max(result.elapsed, 1e-6))
-            text = f"{result.path}: {size_of(result.size_bytes)}, {rate}/s, verified"
+            where = f"data file {data_file_id}" if to_stdout else result.path
+            text = f"{where}: {size_of(result.size_bytes)}, {rate}/s, verified"
             if to_stdout:
                 sys.stdout.buffer.flush()
                 say(text, as_json=True)
             else:
                 show(result, as_json=as_json, text=text)
 
-    asyncio.run(run())
+    try:
+        asyncio.run(run())
+    except DestinationError as error:
+        complain(str(error).replace("overwrite=True", "--overwrite"))
+        raise typer.Exit(1) from None

@@ -11,7 +11,6 @@ import attrs
 
 from domo_files_async.engine.destination import open_destination
 from domo_files_async.engine.outcomes import list_revisions
-from domo_files_async.engine.threads import update_digest
 from domo_files_async.errors import (
     ChecksumMismatchError,
     TransportError,
@@ -31,6 +30,7 @@ from domo_files_async.protocol.headers import read_content_disposition, read_con
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from domo_files_async.engine.buffers import Lease
     from domo_files_async.engine.destination import Destination, DownloadOutput
     from domo_files_async.engine.shared import Shared
     from domo_files_async.events import ProgressFunction
@@ -123,6 +123,7 @@ async def download(
     progress: ProgressFunction | None,
     verify: bool,
     overwrite: bool,
+    resume: bool,
 ) -> DownloadResult:
     """Download to whatever the caller gave; see `DomoFilesSession.download`."""
     file = await shared.attempts.send(requests.get_file(shared.rules, data_file_id))
@@ -132,17 +133,19 @@ async def download(
     ):
         revisions = await list_revisions(shared, data_file_id)
         revision = next((r for r in revisions if r.data_file_revision_id == revision_id), None)
+    number = revision_id if revision is None else revision.data_file_revision_id
     destination = await open_destination(
         given,
         shared.threads,
         name=file.name,
         fallback=f"data-file-{data_file_id}",
         overwrite=overwrite,
+        identity=f"{data_file_id}-{number}" if resume and number is not None else None,
     )
     run = _Download(
         shared=shared,
         data_file_id=data_file_id,
-        revision_id=revision.data_file_revision_id if revision else revision_id,
+        revision_id=number,
         revision=revision if verify else None,
         total=revision.size_bytes if revision else None,
         destination=destination,
@@ -150,18 +153,11 @@ async def download(
     )
     try:
         return await run.run(file.name)
-    finally:
-        await _finish(destination)
-
-
-async def _finish(destination: Destination) -> None:
-    # A partial file is removed also when the caller is cancelled while it is.
-    removing = asyncio.ensure_future(destination.discard())
-    try:
-        await asyncio.shield(removing)
-    except asyncio.CancelledError:
-        await asyncio.wait({removing}, timeout=1.0)
+    except ChecksumMismatchError:
+        destination.leave(resumable=False)
         raise
+    finally:
+        destination.leave(resumable=True)
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -192,6 +188,7 @@ class _Download:
             TransferStarted(kind="download", name=name, size=self.total, transfer=self.transfer)
         )
         try:
+            self.done = await self.destination.take_up(self.total, self._digests)
             async with shared.limits.permit(self):
                 await self._receive()
             self._verify()
@@ -266,20 +263,17 @@ class _Download:
                             lease.view[filled : filled + count] = chunk[start : start + count]
                             start, filled = start + count, filled + count
                             if filled == lease.size:
-                                await self._keep(lease.view)
+                                await self._keep(lease.view, lease)
                                 filled = 0
                 except TransportError as error:
                     broke_off = error
-            await self._keep(lease.view[:filled])
+            await self._keep(lease.view[:filled], lease)
         return broke_off
 
-    async def _keep(self, view: memoryview) -> None:
+    async def _keep(self, view: memoryview, lease: Lease) -> None:
         if not view:
             return
-        digests = [self.sha256] if self.md5 is None else [self.sha256, self.md5]
-        for digest in digests:
-            await self.shared.threads.run(update_digest, digest, [view])
-        await self.destination.write(view)
+        await self.destination.write(view, lease, self._digests)
         self.done += len(view)
         if self.done != self.total:
             self._report(self.total)
@@ -312,6 +306,10 @@ class _Download:
     def _report(self, total: int | None) -> None:
         if self.progress is not None:
             self.progress(Progress(self.done, total, 0, 0))
+
+    @property
+    def _digests(self) -> list[hashlib._Hash]:
+        return [self.sha256] if self.md5 is None else [self.sha256, self.md5]
 
     @property
     def _elapsed(self) -> float:

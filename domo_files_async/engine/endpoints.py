@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import enum
-import mimetypes
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from domo_files_async.config import Surface
 from domo_files_async.engine.bodies import HeldBody
 from domo_files_async.engine.outcomes import Inquiry, send_once
 from domo_files_async.engine.simple import SimpleUpload, simple_body
-from domo_files_async.engine.source import BytesSource, open_source
+from domo_files_async.engine.source import UNTYPED, BytesSource, guess_type, open_source
 from domo_files_async.engine.threads import sha256_hex
 from domo_files_async.errors import (
     ConflictError,
@@ -63,7 +62,6 @@ COMPUTE: Final = _Compute.COMPUTE
 
 Checksum: TypeAlias = str | Literal[_Compute.COMPUTE] | None
 
-_UNTYPED = "application/octet-stream"
 _REJECTED = frozenset({"UNSAFE", "INFECTED", "REJECTED", "FAILED"})
 _LONGEST_SCAN_WAIT = 5.0
 
@@ -215,10 +213,14 @@ async def list_files(
 ) -> list[DataFile]:
     """List data files in as many requests as it takes, in the order asked."""
     wanted = None if ids is None else list(ids)
+    asks_who = limit_to_owned is True and shared.rules.surface is Surface.PRODUCT
     batches = requests.list_files(
-        shared.rules, ids=wanted, expand=expand, limit_to_owned=limit_to_owned
+        shared.rules,
+        ids=wanted,
+        expand=expand,
+        limit_to_owned=False if asks_who else limit_to_owned,
     )
-    if batches and limit_to_owned and shared.rules.surface is Surface.PRODUCT:
+    if batches and asks_who:
         user_id = await shared.attempts.send(requests.get_current_user(shared.rules))
         batches = requests.list_files(
             shared.rules, ids=wanted, expand=expand, limit_to_owned=True, user_id=user_id
@@ -326,5 +328,4 @@ def _inquiry(operation: str, *, data_file_id: int | None = None) -> Inquiry:
 
 
 def _typed(given: str | None, said: str | None, name: str | None) -> str:
-    guessed = None if name is None else mimetypes.guess_type(name)[0]
-    return given or said or guessed or _UNTYPED
+    return given or said or guess_type(name) or UNTYPED

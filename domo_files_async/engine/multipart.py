@@ -53,6 +53,11 @@ __all__ = ("MultipartUpload",)
 _AHEAD = 2
 """Parts that may be read and hashed while all permits are in use."""
 
+_DEV_PROXY = (
+    "The app dev proxy on this machine turns binary bodies into text, which damages parts: upload "
+    "without it, on the product surface, or with what is below multipart_threshold"
+)
+
 
 class MultipartUpload:
     """One multipart upload.
@@ -211,7 +216,10 @@ class MultipartUpload:
         except (ApiError, TransportError, ChecksumMismatchError, UnexpectedResponseError) as error:
             if isinstance(error, ChecksumMismatchError):
                 await self._supply.check()
-            raise PartUploadError(index=index, attempts=attempts, cause=error) from error
+            failed = PartUploadError(index=index, attempts=attempts, cause=error)
+            if isinstance(error, ChecksumMismatchError) and self._shared.is_behind_dev_proxy:
+                failed.args = (f"{failed}. {_DEV_PROXY}",)
+            raise failed from error
         finally:
             self.attempts += attempts
         self._ledger.advance(deeds.PartAccepted(index, size, checksum))

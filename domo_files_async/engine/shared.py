@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 
+from domo_files_async.config import Surface
 from domo_files_async.engine.buffers import Buffers
 from domo_files_async.engine.outcomes import Drafts
 from domo_files_async.engine.threads import Threads
@@ -125,6 +126,11 @@ class Shared:
     open_sessions: dict[SessionId, int | None] = attrs.field(factory=dict)
     """Multipart sessions that transfers opened and nobody has ended, and their transfer."""
     _numbers: Iterator[int] = attrs.field(factory=lambda: itertools.count(1), init=False)
+
+    @property
+    def is_behind_dev_proxy(self) -> bool:
+        """Whether requests seem to go through the app dev proxy."""
+        return self.rules.surface is Surface.APP and self.instance.is_loopback
 
     def next_transfer(self) -> int:
         """Give the next transfer's number."""

@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import inspect
 import io
+import mimetypes
 import os
 import stat
 import threading
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from domo_files_async.engine.threads import Threads
 
 __all__ = (
+    "UNTYPED",
     "AsyncFileSource",
     "BytesSource",
     "FileSource",
@@ -36,8 +38,11 @@ __all__ = (
     "Source",
     "StreamSource",
     "UploadInput",
+    "guess_type",
     "open_source",
 )
+
+UNTYPED = "application/octet-stream"
 
 _READ_SIZE = 256 * 1024
 
@@ -437,6 +442,11 @@ def _object_state(file: Any, lock: threading.Lock) -> object:
             return _file_state(os.fstat(file.fileno()))
     with lock:
         return file.seek(0, os.SEEK_END) or file.tell()
+
+
+def guess_type(name: object) -> str | None:
+    """Guess a content type from a name, if it is one."""
+    return mimetypes.guess_type(name)[0] if isinstance(name, str) else None
 
 
 def _name_of(file: object) -> str | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import mimetypes
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import attrs
@@ -13,7 +12,13 @@ from domo_files_async.engine.multipart import MultipartUpload
 from domo_files_async.engine.outcomes import Inquiry
 from domo_files_async.engine.parts import ByteParts, RereadParts, StreamParts
 from domo_files_async.engine.simple import SimpleUpload, held_body, simple_body
-from domo_files_async.engine.source import BytesSource, StreamSource, open_source
+from domo_files_async.engine.source import (
+    UNTYPED,
+    BytesSource,
+    StreamSource,
+    guess_type,
+    open_source,
+)
 from domo_files_async.engine.stored import check_stored, set_access
 from domo_files_async.engine.stream import StreamCutter, Unit
 from domo_files_async.engine.threads import sha256_hex
@@ -114,7 +119,7 @@ class _Upload:
         self.began = asyncio.get_running_loop().time()
         self.name = self.source.name if self.target.name is None else self.target.name
         self.content_type = (
-            self.target.content_type or self.source.content_type or _guessed(self.name)
+            self.target.content_type or self.source.content_type or guess_type(self.name)
         )
 
     async def run(self) -> UploadResult:
@@ -282,7 +287,7 @@ class _Upload:
             supply,
             inquiry,
             opening=self._opening(name, description),
-            content_type=self.content_type or _UNTYPED,
+            content_type=self.content_type or UNTYPED,
             set_access=lambda data_file_id: set_access(
                 self.shared, data_file_id, ledger.revision_id, public=bool(public)
             ),
@@ -321,7 +326,7 @@ class _Upload:
             revision_id=revision_id,
             name=self.name or "",
             size_bytes=size,
-            content_type=self.content_type or _UNTYPED,
+            content_type=self.content_type or UNTYPED,
             parts=parts,
             attempts=attempts,
             sha256=sha256,
@@ -329,7 +334,7 @@ class _Upload:
         )
 
     def _opening(self, name: str, description: str | None) -> Request[SessionId]:
-        content_type = self.content_type or _UNTYPED
+        content_type = self.content_type or UNTYPED
         if self.target.data_file_id is None:
             return requests.create_multipart_session(
                 self.shared.rules, name=name, content_type=content_type, description=description
@@ -347,7 +352,7 @@ class _Upload:
         if self.content_type is None and self.target.data_file_id is not None:
             now = (await self._current(self.target.data_file_id)).current_revision
             self.content_type = None if now is None else now.content_type
-        self.content_type = self.content_type or _UNTYPED
+        self.content_type = self.content_type or UNTYPED
         return self.content_type
 
     async def _current(self, data_file_id: int) -> DataFile:
@@ -365,13 +370,6 @@ class _Upload:
     @property
     def _elapsed(self) -> float:
         return asyncio.get_running_loop().time() - self.began
-
-
-_UNTYPED = "application/octet-stream"
-
-
-def _guessed(name: str | None) -> str | None:
-    return None if name is None else mimetypes.guess_type(name)[0]
 
 
 async def _pieces(

@@ -1,3 +1,4 @@
+import asyncio
 import hashlib
 import io
 import os
@@ -11,11 +12,16 @@ from domo_files_async import (
     InvalidArgumentError,
     MaintenanceError,
     NotFoundError,
+    PermissionDeniedError,
     Progress,
     TransportError,
 )
 
 DATA = os.urandom(300_000)
+
+
+def names_in(folder):
+    return [path.name for path in folder.iterdir()]
 
 
 class AsyncSink:
@@ -39,13 +45,13 @@ async def test_a_file_appears_complete_and_verified(domo, data_file_id, tmp_path
     assert (result.path, result.size_bytes) == (tmp_path / "x", len(DATA))
     assert result.revision_id is not None
     assert seen[-1] == Progress(len(DATA), len(DATA), 0, 0)
-    assert os.listdir(tmp_path) == ["x"]
+    assert names_in(tmp_path) == ["x"]
 
 
 async def test_into_a_directory_it_has_its_own_name_made_safe(domo, data_file_id, tmp_path):
     result = await domo.download(data_file_id, tmp_path)
     assert result.path.parent == tmp_path
-    assert os.listdir(tmp_path) == [result.path.name]
+    assert names_in(tmp_path) == [result.path.name]
     assert not set('/:"?') & set(result.path.name)
 
 
@@ -78,7 +84,7 @@ async def test_what_exists_is_left_as_it_is(domo, data_file_id, tmp_path):
     with pytest.raises(DestinationError, match="exists"):
         await domo.download(data_file_id, tmp_path / "x")
     assert (tmp_path / "x").read_bytes() == b"mine"
-    assert os.listdir(tmp_path) == ["x"]
+    assert names_in(tmp_path) == ["x"]
 
 
 async def test_what_came_meanwhile_is_left_as_it_is(domo, tmp_path):
@@ -86,10 +92,13 @@ async def test_what_came_meanwhile_is_left_as_it_is(domo, tmp_path):
     data_file_id = uploaded.data_file_id
     with pytest.raises(DestinationError, match="exists"):
         await domo.download(
-            data_file_id, tmp_path / "x", progress=lambda _: (tmp_path / "x").write_bytes(b"mine")
+            data_file_id,
+            tmp_path / "x",
+            progress=lambda _: (tmp_path / "x").write_bytes(b"mine"),
+            resume=False,
         )
     assert (tmp_path / "x").read_bytes() == b"mine"
-    assert os.listdir(tmp_path) == ["x"]
+    assert names_in(tmp_path) == ["x"]
 
 
 async def test_overwriting_replaces_only_once_it_is_complete(
@@ -102,7 +111,7 @@ async def test_overwriting_replaces_only_once_it_is_complete(
     assert (tmp_path / "x").read_bytes() == b"mine"
     await domo.download(data_file_id, tmp_path / "x", overwrite=True)
     assert (tmp_path / "x").read_bytes() == DATA
-    assert os.listdir(tmp_path) == ["x"]
+    assert names_in(tmp_path) == ["x"]
 
 
 async def test_a_link_is_replaced_and_never_written_through(domo, data_file_id, tmp_path):
@@ -113,12 +122,66 @@ async def test_a_link_is_replaced_and_never_written_through(domo, data_file_id, 
     assert not (tmp_path / "x").is_symlink()
 
 
+async def test_a_later_download_goes_on_where_an_earlier_one_failed(
+    domo, emulator, data_file_id, tmp_path
+):
+    emulator.faults.add("open_download", reset="body")
+    emulator.faults.add("open_download", status=403)
+    with pytest.raises(PermissionDeniedError):
+        await domo.download(data_file_id, tmp_path / "x")
+    (left,) = names_in(tmp_path)
+    assert left.startswith(".x.")
+    size = (tmp_path / left).stat().st_size
+    assert 0 < size < len(DATA)
+    await domo.download(data_file_id, tmp_path / "x")
+    assert (tmp_path / "x").read_bytes() == DATA
+    assert emulator.requests[-1].headers["Range"] == f"bytes={size}-"
+    assert names_in(tmp_path) == ["x"]
+
+
+async def test_a_partial_file_of_another_revision_is_not_gone_on_with(
+    domo, emulator, data_file_id, tmp_path
+):
+    emulator.faults.add("open_download", reset="body")
+    emulator.faults.add("open_download", status=403)
+    with pytest.raises(PermissionDeniedError):
+        await domo.download(data_file_id, tmp_path / "x")
+    await domo.upload(b"second", data_file_id=data_file_id)
+    await domo.download(data_file_id, tmp_path / "x")
+    assert (tmp_path / "x").read_bytes() == b"second"
+
+
+async def test_a_partial_file_that_is_damaged_is_noticed_and_removed(
+    domo, emulator, data_file_id, tmp_path
+):
+    emulator.faults.add("open_download", reset="body")
+    emulator.faults.add("open_download", status=403)
+    with pytest.raises(PermissionDeniedError):
+        await domo.download(data_file_id, tmp_path / "x")
+    (left,) = tmp_path.iterdir()
+    left.write_bytes(bytes(left.stat().st_size))
+    with pytest.raises(ChecksumMismatchError):
+        await domo.download(data_file_id, tmp_path / "x")
+    assert names_in(tmp_path) == []
+    await domo.download(data_file_id, tmp_path / "x")
+
+
+async def test_two_downloads_to_one_place_do_not_hurt_each_other(domo, data_file_id, tmp_path):
+    results = await asyncio.gather(
+        *(domo.download(data_file_id, tmp_path / "x") for _ in range(5)), return_exceptions=True
+    )
+    assert sum(isinstance(result, DestinationError) for result in results) == 4
+    assert (tmp_path / "x").read_bytes() == DATA
+    leftovers = [name for name in names_in(tmp_path) if name != "x"]
+    assert len(leftovers) <= 1
+
+
 async def test_a_damaged_download_leaves_nothing(domo, emulator, data_file_id, tmp_path):
     emulator.faults.add("open_download", corrupt=True)
     with pytest.raises(ChecksumMismatchError) as caught:
         await domo.download(data_file_id, tmp_path / "x")
     assert caught.value.expected == hashlib.sha256(DATA).hexdigest()
-    assert os.listdir(tmp_path) == []
+    assert names_in(tmp_path) == []
 
 
 async def test_unverified_it_is_as_it_came(domo, emulator, data_file_id, tmp_path):
@@ -145,14 +208,14 @@ async def test_a_download_that_never_comes_ends_with_why(domo, emulator, data_fi
     emulator.faults.add("open_download", reset="before", times=5)
     with pytest.raises(TransportError):
         await domo.download(data_file_id, tmp_path / "x")
-    assert os.listdir(tmp_path) == []
+    assert names_in(tmp_path) == []
 
 
 async def test_a_maintenance_page_is_no_file(domo, emulator, data_file_id, tmp_path):
     emulator.faults.add("open_download", maintenance=True, status=200, times=5)
     with pytest.raises(MaintenanceError):
         await domo.download(data_file_id, tmp_path / "x")
-    assert os.listdir(tmp_path) == []
+    assert names_in(tmp_path) == []
 
 
 async def test_errors_come_out_as_they_are(domo, emulator, data_file_id, tmp_path):
@@ -161,7 +224,7 @@ async def test_errors_come_out_as_they_are(domo, emulator, data_file_id, tmp_pat
     emulator.faults.add("open_download", status=401)
     with pytest.raises(AuthenticationError):
         await domo.download(data_file_id, tmp_path / "x")
-    assert os.listdir(tmp_path) == []
+    assert names_in(tmp_path) == []
 
 
 @pytest.mark.parametrize("destination", ["", "a\0b", 5])

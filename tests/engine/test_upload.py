@@ -42,7 +42,7 @@ class AsgiUpload:
     """What Starlette gives for a form's file."""
 
     def __init__(self, data):
-        self.file = tempfile.SpooledTemporaryFile()
+        self.file = tempfile.SpooledTemporaryFile()  # noqa: SIM115 - Starlette closes its own
         self.file.write(data)
         self.file.seek(0)
         self.filename = "report.csv"
@@ -314,6 +314,7 @@ async def test_bytes_that_are_always_damaged_say_so(domo, emulator):
     with pytest.raises(PartUploadError, match="checksum") as caught:
         await domo.upload(DATA, name="x")
     assert isinstance(caught.value.cause, ChecksumMismatchError)
+    assert ("dev proxy" in str(caught.value)) is (domo.surface is Surface.APP)
 
 
 @pytest.mark.parametrize("reset", ["before", "body", "after"])
@@ -407,7 +408,7 @@ async def test_a_rate_limit_silences_the_whole_session(emulator):
         loop = asyncio.get_running_loop()
         silence = []
         uploading = asyncio.create_task(domo.upload(DATA, name="x"))
-        while not any(isinstance(event, Throttled) for event in seen):
+        while not any(isinstance(event, Throttled) for event in seen):  # noqa: ASYNC110
             await asyncio.sleep(0)
         began = loop.time()
         in_flight = emulator.in_flight
