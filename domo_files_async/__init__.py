@@ -7,6 +7,7 @@ from domo_files_async.auth import AppSession, Auth, DeveloperToken
 from domo_files_async.config import RetryPolicy, Surface, Timeouts, TransferConfig
 from domo_files_async.engine.download import DownloadStream
 from domo_files_async.engine.endpoints import COMPUTE
+from domo_files_async.engine.writer import UploadWriter
 from domo_files_async.errors import (
     AccessNotSetError,
     ApiError,
@@ -96,6 +97,7 @@ __all__ = (  # noqa: RUF022 - grouped by what they are for
     "Revision",
     "SessionId",
     "UploadResult",
+    "UploadWriter",
     # Errors
     "AccessNotSetError",
     "ApiError",

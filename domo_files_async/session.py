@@ -18,13 +18,14 @@ from domo_files_async.engine import endpoints
 from domo_files_async.engine import upload as uploads
 from domo_files_async.engine.endpoints import COMPUTE
 from domo_files_async.engine.shared import ABORT_WITHIN, open_shared
+from domo_files_async.engine.writer import UploadWriter, open_writer
 from domo_files_async.errors import InvalidArgumentError, SessionStateError
 from domo_files_async.protocol import requests
 from domo_files_async.protocol.surface import parse_instance, surface_rules
 
 if TYPE_CHECKING:
     import ssl as tls
-    from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator, Sequence
     from contextlib import AbstractAsyncContextManager
     from types import TracebackType
 
@@ -597,6 +598,51 @@ class DomoFilesSession:
             return await uploads.upload(
                 shared, source, target, part_size=part_size, progress=progress, verify=verify
             )
+
+    def open_upload(
+        self,
+        name: str | None = None,
+        *,
+        description: str | None = None,
+        public: bool | None = None,
+        content_type: str | None = None,
+        data_file_id: int | None = None,
+        part_size: int | None = None,
+        progress: ProgressFunction | None = None,
+        verify: Verify = "parts",
+    ) -> AbstractAsyncContextManager[UploadWriter]:
+        """Open an upload to be written to: commit on a clean exit, abort on an exception.
+
+        Args:
+            name: The data file's; with *data_file_id* it may be left out, to keep the one it has.
+            description: As for `upload`, and so are the others.
+            public: See `upload`.
+            content_type: See `upload`.
+            data_file_id: See `upload`.
+            part_size: See `upload`.
+            progress: See `upload`.
+            verify: See `upload`.
+
+        Returns:
+            An async context manager whose `write` takes bytes, and whose `result` is the
+            `UploadResult` afterwards.
+        """
+        self._check()
+
+        def run(chunks: AsyncIterator[memoryview]) -> Awaitable[UploadResult]:
+            return self.upload(
+                chunks,
+                name=name,
+                description=description,
+                public=public,
+                content_type=content_type,
+                data_file_id=data_file_id,
+                part_size=part_size,
+                progress=progress,
+                verify=verify,
+            )
+
+        return open_writer(run)
 
     async def download(
         self,

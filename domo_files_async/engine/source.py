@@ -38,6 +38,7 @@ __all__ = (
     "Source",
     "StreamSource",
     "UploadInput",
+    "checked_chunk",
     "guess_type",
     "open_source",
 )
@@ -185,7 +186,7 @@ class AsyncFileSource:
             await self._file.seek(self._start + offset)
             done = 0
             while done < size:
-                data = _checked_chunk(await self._file.read(min(size - done, _READ_SIZE)))
+                data = checked_chunk(await self._file.read(min(size - done, _READ_SIZE)))
                 if not data:
                     raise _shrunk(self._what, offset + done, self.size)
                 view[done : done + len(data)] = data
@@ -255,7 +256,7 @@ class StreamSource:
     async def chunks(self) -> AsyncIterator[memoryview]:
         """Give what the producer gives."""
         async for chunk in self._chunks:
-            yield _checked_chunk(chunk)
+            yield checked_chunk(chunk)
 
     async def check(self) -> None:
         """Find nothing: it can't be read again."""
@@ -352,7 +353,7 @@ def _locked_reader(file: Any, start: int, lock: threading.Lock) -> Callable[[int
             file.seek(start + offset)
             if hasattr(file, "readinto"):
                 return int(file.readinto(view) or 0)
-            data = _checked_chunk(file.read(len(view)))
+            data = checked_chunk(file.read(len(view)))
             view[: len(data)] = data
             return len(data)
 
@@ -405,18 +406,23 @@ async def _open_async_file(file: Any, threads: Threads) -> Source:
 
 
 async def _read_through(file: Any) -> AsyncIterator[memoryview]:
-    while chunk := _checked_chunk(await file.read(_READ_SIZE)):
+    while chunk := checked_chunk(await file.read(_READ_SIZE)):
         yield chunk
 
 
 async def _read_in_threads(file: Any, threads: Threads) -> AsyncIterator[memoryview]:
     # read1 gives what is there; read would wait until the whole size came.
     read = getattr(file, "read1", file.read)
-    while chunk := _checked_chunk(await threads.run(read, _READ_SIZE)):
+    while chunk := checked_chunk(await threads.run(read, _READ_SIZE)):
         yield chunk
 
 
-def _checked_chunk(chunk: object) -> memoryview:
+def checked_chunk(chunk: object) -> memoryview:
+    """Give a view of the bytes that a source gave.
+
+    Raises:
+        InvalidArgumentError: They are none.
+    """
     if isinstance(chunk, bytes | bytearray | memoryview):
         return memoryview(chunk).cast("B")
     raise InvalidArgumentError(
