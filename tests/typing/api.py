@@ -16,8 +16,8 @@ from domo_files_async import (
     PermissionEntry,
     Permissions,
     Progress,
-    Revision,
     RetryPolicy,
+    Revision,
     SessionId,
     Surface,
     Timeouts,
@@ -56,7 +56,7 @@ async def use() -> None:
         await domo.upload(pathlib.Path("a path"), progress=report, verify="sha256")
         await domo.upload(chunks(), name="x", public=True, part_size=1)
         await domo.upload(b"bytes", data_file_id=401)
-        with open("x", "rb") as opened:  # noqa: ASYNC230, PTH123 - checked, not run
+        with open("x", "rb") as opened:
             await domo.upload(opened)
         async with domo.open_upload("x") as writer:
             await writer.write(b"x")
