@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import attrs
-from aiohttp import web
+from aiohttp import ClientError, web
 
 from domo_files_async.emulator import files, multipart, permissions
 from domo_files_async.emulator.content import read_blobs
@@ -34,7 +34,10 @@ _BASES = {"/domo/data-files/v1": False, "/api/data/v1/data-files": True}
 _ME = "/api/content/v2/users/me"
 _MAINTENANCE = "<html><head><title>Domo Maintenance</title></head><body>Be right back</body></html>"
 _READ_BUFFER = 512 * 1024
-_HAS_BODY = frozenset({"POST", "PUT"})
+_PATIENCE = 0.1
+_DOWNLOAD = "open_download"
+_INDEX = re.compile("[0-9]{1,9}")
+_OPEN = frozenset({"open", "committing"})
 
 
 @attrs.frozen
@@ -129,6 +132,7 @@ class Emulator:
         behaviour: Behaviour | None = None,
     ) -> None:
         self._store = Store(None if folder is None else Path(folder))
+        self._folder = folder
         self._port = port
         self._runner: web.ServerRunner | None = None
         self._closing = asyncio.Event()
@@ -140,12 +144,17 @@ class Emulator:
         self.max_in_flight = 0
 
     async def __aenter__(self) -> Self:
-        await self._store.open()
+        if self._runner is not None:
+            raise RuntimeError("An emulator can be entered once: make another one of its folder")
         server = web.Server(self._answer, access_log=None, read_bufsize=_READ_BUFFER)
-        self._runner = web.ServerRunner(server, shutdown_timeout=0.1)
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", self._port)
-        await site.start()
+        self._runner = web.ServerRunner(server, shutdown_timeout=_PATIENCE)
+        try:
+            await self._store.open()
+            await self._runner.setup()
+            await web.TCPSite(self._runner, "127.0.0.1", self._port).start()
+        except BaseException:
+            await self._close(self._runner)
+            raise
         self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
         return self
 
@@ -155,10 +164,17 @@ class Emulator:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        assert self._runner is not None
+        await self._close(self._runner)
+
+    async def _close(self, runner: web.ServerRunner) -> None:
         self._closing.set()
-        if self._runner is not None:
-            await self._runner.cleanup()
+        await runner.cleanup()
         await self._store.close()
+
+    def __repr__(self) -> str:
+        where = "memory" if self._folder is None else str(self._folder)
+        return f"<Emulator of {where} at {self.url or 'no address yet'}>"
 
     def credential(self, name: str) -> str:
         """Give a user's credential, the same for both surfaces."""
@@ -183,9 +199,18 @@ class Emulator:
         return conveniences.make_session(self.url, self.credential(name), surface, **options)
 
     @property
+    def scan_state(self) -> str:
+        """What the virus scan says of new revisions; the same as `behaviour.scan_state`."""
+        return self.behaviour.scan_state
+
+    @scan_state.setter
+    def scan_state(self, state: str) -> None:
+        self.behaviour.scan_state = state
+
+    @property
     def open_sessions(self) -> list[str]:
         """Ids of the multipart sessions that are neither committed nor aborted."""
-        return [one.id for one in self._store.sessions.values() if one.state == "open"]
+        return [one.id for one in self._store.sessions.values() if one.state in _OPEN]
 
     @property
     def files(self) -> dict[int, list[int]]:
@@ -193,52 +218,36 @@ class Emulator:
         return {file.id: [one.id for one in file.revisions] for file in self._store.files.values()}
 
     async def content(self, data_file_id: int, revision_id: int | None = None) -> bytes:
-        """Give the bytes of a revision, by default of the current one."""
-        revisions = self._store.files[data_file_id].revisions
-        chosen = next((one for one in revisions if one.id == revision_id), revisions[-1])
-        chunks = read_blobs(self._store.vault, chosen.blobs, 0, chosen.size)
+        """Give the bytes of a revision, by default of the current one.
+
+        Raises:
+            KeyError: There is none.
+        """
+        revisions = {one.id: one for one in self._store.files[data_file_id].revisions}
+        chosen = revisions[max(revisions) if revision_id is None else revision_id]
+        store = self._store
+        chunks = read_blobs(store.vault, store.workers, chosen.blobs, 0, chosen.size)
         return b"".join([chunk async for chunk in chunks])
 
     async def set_scan_state(self, data_file_id: int, state: str) -> None:
         """Change what the virus scan says of the current revision."""
         file = self._store.files[data_file_id]
         file.revisions[-1].scan_state = state
-        await self._store.save_file(file)
+        await self._store.save(file)
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        assert isinstance(request, web.BaseRequest)
         is_product, route, parameters = _find_route(request)
         received = ReceivedRequest(
             route.operation if route else "",
             request.method,
             request.raw_path.partition("?")[0],
-            dict(request.query),
+            dict(request.query.items()),
             request.headers,
         )
-        self.requests.append(received)
-        self.in_flight += 1
-        self.max_in_flight = max(self.max_in_flight, self.in_flight)
-        try:
-            reply = await self._reply(request, received, is_product, route, parameters)
-        except ResetError:
-            return web.Response()
-        finally:
-            self.in_flight -= 1
-        received.status = reply.status
-        return reply
-
-    async def _reply(
-        self,
-        request: web.BaseRequest,
-        received: ReceivedRequest,
-        is_product: bool,
-        route: Route | None,
-        parameters: dict[str, str],
-    ) -> web.StreamResponse:
         index = parameters.get("index", "")
         fault = self.faults.take(
             received.operation,
-            int(index) if index.isdecimal() else None,
+            int(index) if _INDEX.fullmatch(index) else None,
             parameters.get("session_id"),
         )
         exchange = Exchange(
@@ -249,18 +258,38 @@ class Emulator:
             fault=fault,
             received=received,
             parameters=parameters,
-            is_product=is_product,
+            is_product=is_product is not False,
         )
+        self.requests.append(received)
+        self.in_flight += 1
+        self.max_in_flight = max(self.max_in_flight, self.in_flight)
+        try:
+            reply = await self._reply(exchange, fault, route, is_known=is_product is not None)
+        except (ResetError, ConnectionError, ClientError):
+            # Nobody is there any more; what is given back here is not sent.
+            return web.Response()
+        finally:
+            self.in_flight -= 1
+        received.status = reply.status
+        return reply
+
+    async def _reply(
+        self, exchange: Exchange, fault: Fault | None, route: Route | None, *, is_known: bool
+    ) -> web.StreamResponse:
         if fault and fault.reset == "before":
             exchange.reset()
+        if fault and fault.reset == "body" and not (route and route.operation == _DOWNLOAD):
+            await exchange.drain()
+        if fault and (fault.status or fault.maintenance):
+            return await _faulty(exchange, fault)
         try:
-            if fault and (fault.status or fault.maintenance):
-                return await _faulty(exchange, fault)
+            if not is_known:
+                raise Refusal(404, "There is no such path.")
             reply = await self._handle(exchange, route)
         except Refusal as refusal:
             reply = _refused(refusal)
-        if fault and fault.stall and request.method not in _HAS_BODY and not reply.prepared:
-            await exchange.stand_still(fault.stall)
+        if not reply.prepared:
+            await exchange.strike()
         if fault and fault.reset == "after":
             exchange.reset()
         return reply
@@ -285,7 +314,8 @@ class Emulator:
         return user
 
 
-def _find_route(request: web.BaseRequest) -> tuple[bool, Route | None, dict[str, str]]:
+def _find_route(request: web.BaseRequest) -> tuple[bool | None, Route | None, dict[str, str]]:
+    """Say which surface it is (`None`: neither), which endpoint, and with which parameters."""
     path = request.path
     if path == _ME and request.method == "GET":
         return True, _ME_ROUTE, {}
@@ -297,26 +327,23 @@ def _find_route(request: web.BaseRequest) -> tuple[bool, Route | None, dict[str,
                 if match is not None and route.method == request.method:
                     return is_product, route, match.groupdict()
             return is_product, None, {}
-    return True, None, {}
+    return None, None, {}
 
 
 async def _faulty(exchange: Exchange, fault: Fault) -> web.StreamResponse:
     if not fault.early:
         await exchange.drain()
+    await exchange.strike()
     status = fault.status or 503
-    headers = dict(fault.headers)
     if fault.maintenance:
-        return web.Response(
-            text=_MAINTENANCE, status=status, content_type="text/html", headers=headers
-        )
-    body = fault.body
-    if body is None or isinstance(body, dict):
-        said = error_body(status, "A fault was asked for.", _toe()) if body is None else body
+        reply = web.Response(text=_MAINTENANCE, status=status, content_type="text/html")
+    elif fault.body is None or isinstance(fault.body, dict):
+        said = fault.body or error_body(status, "A fault was asked for.", _toe())
         reply = web.json_response(said, status=status)
     else:
-        data = body.encode() if isinstance(body, str) else body
+        data = fault.body.encode() if isinstance(fault.body, str) else fault.body
         reply = web.Response(body=data, status=status)
-    reply.headers.update(headers)
+    reply.headers.update(fault.headers)
     if fault.early:
         reply.force_close()
     return reply

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 import attrs
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Iterator, Sequence
     from pathlib import Path
+
+    from domo_files_async.emulator.workers import Workers
 
 __all__ = ("Blob", "FolderVault", "MemoryVault", "Vault", "Writer", "digest_of", "read_blobs")
 
@@ -43,23 +45,32 @@ class Sink(Protocol):
 
 
 class Vault(Protocol):
-    """Keeps blobs."""
+    """Keeps blobs.
+
+    Attributes:
+        blocks: Whether it is to be asked in a thread only.
+    """
+
+    @property
+    def blocks(self) -> bool: ...
 
     def create(self, key: str) -> Sink:
-        """Begin a blob; called in a thread where the vault blocks."""
+        """Begin a blob."""
         ...
 
     def read(self, key: str, start: int, stop: int) -> bytes:
-        """Give bytes of a blob; called in a thread where the vault blocks."""
+        """Give bytes of a blob."""
         ...
 
-    def remove(self, key: str) -> None:
-        """Forget a blob."""
+    def remove(self, keys: Sequence[str]) -> None:
+        """Forget blobs."""
         ...
 
 
 class MemoryVault:
     """Keeps blobs in memory."""
+
+    blocks = False
 
     def __init__(self) -> None:
         self._blobs: dict[str, list[bytes]] = {}
@@ -77,9 +88,10 @@ class MemoryVault:
             offset += len(piece)
         return b"".join(pieces)
 
-    def remove(self, key: str) -> None:
-        """Forget a blob."""
-        self._blobs.pop(key, None)
+    def remove(self, keys: Sequence[str]) -> None:
+        """Forget blobs."""
+        for key in keys:
+            del self._blobs[key]
 
 
 class _MemorySink:
@@ -99,9 +111,12 @@ class _MemorySink:
 
 
 class FolderVault:
-    """Keeps blobs as files in a folder."""
+    """Keeps blobs as files in a folder, which is made if need be."""
+
+    blocks = True
 
     def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
 
     def create(self, key: str) -> Sink:
@@ -110,13 +125,20 @@ class FolderVault:
 
     def read(self, key: str, start: int, stop: int) -> bytes:
         """Give bytes of a blob."""
-        with (self._folder / key).open("rb") as opened:
+        with (self._folder / key).open("rb", buffering=0) as opened:
             opened.seek(start)
             return opened.read(stop - start)
 
-    def remove(self, key: str) -> None:
-        """Forget a blob."""
-        (self._folder / key).unlink(missing_ok=True)
+    def remove(self, keys: Sequence[str]) -> None:
+        """Forget blobs."""
+        for key in keys:
+            (self._folder / key).unlink()
+
+    def sweep(self, used: set[str]) -> None:
+        """Remove what an emulator that was killed has left, all but the blobs in *used*."""
+        for path in self._folder.iterdir():
+            if path.name not in used:
+                path.unlink()
 
 
 class _FileSink:
@@ -138,21 +160,22 @@ class _FileSink:
 
 
 class Writer:
-    """Takes a body as it comes, and makes a blob of it; small bodies need no thread.
+    """Takes a body as it comes, and makes a blob of it; small bodies in memory need no thread.
 
     Args:
         vault: Where the bytes go.
+        workers: Who hashes and writes.
     """
 
-    def __init__(self, vault: Vault) -> None:
+    def __init__(self, vault: Vault, workers: Workers) -> None:
         self._vault = vault
+        self._workers = workers
         self._key = uuid.uuid4().hex
         self._sink: Sink | None = None
         self._pending: list[bytes] = []
         self._waiting = 0
         self._size = 0
         self._digest: Any = hashlib.sha256()
-        self._in_memory = isinstance(vault, MemoryVault)
 
     async def write(self, data: bytes) -> None:
         """Append *data*."""
@@ -160,14 +183,14 @@ class Writer:
         self._waiting += len(data)
         self._size += len(data)
         if self._waiting >= _BATCH:
-            await asyncio.to_thread(self._flush)
+            await self._workers.run(self._flush)
 
     async def finish(self) -> Blob:
         """Give the blob."""
-        if self._in_memory and self._size <= _SMALL:
+        if self._size <= _SMALL and not self._vault.blocks:
             self._finish()
         else:
-            await asyncio.to_thread(self._finish)
+            await self._workers.run(self._finish)
         return Blob(self._key, self._size, self._digest.hexdigest())
 
     async def __aenter__(self) -> Self:
@@ -175,7 +198,7 @@ class Writer:
 
     async def __aexit__(self, *_: object) -> None:
         if self._sink is not None:
-            await asyncio.to_thread(self._sink.discard)
+            await self._workers.run(self._sink.discard)
 
     def _flush(self) -> None:
         if self._sink is None:
@@ -183,8 +206,7 @@ class Writer:
         data = b"".join(self._pending)
         self._pending, self._waiting = [], 0
         self._digest.update(data)
-        if data:
-            self._sink.append(data)
+        self._sink.append(data)
 
     def _finish(self) -> None:
         self._flush()
@@ -194,7 +216,7 @@ class Writer:
 
 
 async def read_blobs(
-    vault: Vault, blobs: Sequence[Blob], start: int, stop: int
+    vault: Vault, workers: Workers, blobs: Sequence[Blob], start: int, stop: int
 ) -> AsyncIterator[bytes]:
     """Give the bytes from *start* to *stop* of blobs that follow each other."""
     offset = 0
@@ -202,32 +224,39 @@ async def read_blobs(
         first = max(0, start - offset)
         last = min(blob.size, stop - offset)
         for at in range(first, last, _BATCH):
-            yield await asyncio.to_thread(vault.read, blob.key, at, min(last, at + _BATCH))
+            end = min(last, at + _BATCH)
+            if vault.blocks:
+                yield await workers.run(vault.read, blob.key, at, end)
+            else:
+                yield vault.read(blob.key, at, end)
         offset += blob.size
 
 
-async def digest_of(vault: Vault, blobs: Sequence[Blob]) -> tuple[str, str]:
+async def digest_of(vault: Vault, workers: Workers, blobs: Sequence[Blob]) -> tuple[str, str]:
     """Give SHA-256 and MD5 of blobs that follow each other, in upper-case hex."""
-    return await asyncio.to_thread(_digests, vault, blobs)
+    md5: Any = hashlib.md5(usedforsecurity=False)
+    if len(blobs) == 1:
+        sha256 = blobs[0].sha256
+        if blobs[0].size <= _SMALL and not vault.blocks:
+            _digest(md5, vault, workers, blobs)
+        else:
+            await workers.run(_digest, md5, vault, workers, blobs)
+    else:
+        whole: Any = hashlib.sha256()
+        jobs = [workers.run(_digest, one, vault, workers, blobs) for one in (md5, whole)]
+        await asyncio.gather(*jobs)
+        sha256 = whole.hexdigest()
+    return sha256.upper(), md5.hexdigest().upper()
 
 
-def _digests(vault: Vault, blobs: Sequence[Blob]) -> tuple[str, str]:
-    md5 = hashlib.md5(usedforsecurity=False)
-    sha256 = hashlib.sha256()
+def _digest(digest: Any, vault: Vault, workers: Workers, blobs: Sequence[Blob]) -> None:
+    for data in _batches(vault, blobs):
+        if workers.is_closing:
+            return
+        digest.update(data)
+
+
+def _batches(vault: Vault, blobs: Sequence[Blob]) -> Iterator[bytes]:
     for blob in blobs:
         for at in range(0, blob.size, _BATCH):
-            data = vault.read(blob.key, at, min(blob.size, at + _BATCH))
-            md5.update(data)
-            if len(blobs) > 1:
-                sha256.update(data)
-    known = blobs[0].sha256 if len(blobs) == 1 else sha256.hexdigest()
-    return known.upper(), md5.hexdigest().upper()
-
-
-def make_folder(folder: Path) -> Path:
-    """Make the folder in which blobs are files."""
-    blobs = folder / "blobs"
-    blobs.mkdir(parents=True, exist_ok=True)
-    for partial in blobs.glob("*.part"):
-        partial.unlink()
-    return blobs
+            yield vault.read(blob.key, at, min(blob.size, at + _BATCH))

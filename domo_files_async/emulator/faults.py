@@ -9,7 +9,7 @@ import attrs
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ("OPERATIONS", "Behaviour", "Fault", "Faults", "ReceivedRequest")
+__all__ = ("CARRIERS", "OPERATIONS", "Behaviour", "Fault", "Faults", "ReceivedRequest")
 
 OPERATIONS = frozenset(
     {
@@ -34,7 +34,11 @@ OPERATIONS = frozenset(
         "get_current_user",
     }
 )
+CARRIERS = frozenset({"upload_file", "upload_revision", "upload_part", "open_download"})
+"""Operations that carry the bytes of files."""
 _RESETS = (None, "before", "body", "after")
+_STATUSES = range(200, 600)
+_MOST_PARTS = 10_000
 
 
 @attrs.define(kw_only=True)
@@ -43,19 +47,24 @@ class Behaviour:
 
     Attributes:
         ranges: Whether downloads honour a Range.
-        visibility_lag: After a change, how many requests for details or lists don't see it yet.
+        visibility_lag: After an upload, a commit or a copy, how many requests for details or lists
+            still answer what was there before. Each data file counts its own.
+        scan_state: What the virus scan says of new revisions.
         checksum_status: Status of a part whose checksum doesn't match.
-        second_commit_status: Status of a commit after the commit; 200 answers as the first did.
-        second_abort_status: Status of an abort after the abort; 200 agrees.
+        second_commit_status: Status of a commit after the commit; 0 or 200 answers as the first.
+        second_abort_status: Status of an abort after the abort; 0 or 200 answers as the first.
+        commit_after_abort_status: Status of a commit after the abort.
         max_part_size: Bytes above which a part is refused with 413.
-        max_file_size: Bytes above which a simple upload is refused with 413.
+        max_file_size: Bytes above which a file is refused with 413: a simple upload, or a commit.
     """
 
     ranges: bool = True
     visibility_lag: int = 0
+    scan_state: str = "SAFE"
     checksum_status: int = 400
     second_commit_status: int = 409
     second_abort_status: int = 404
+    commit_after_abort_status: int = 404
     max_part_size: int | None = None
     max_file_size: int | None = None
 
@@ -69,8 +78,8 @@ class ReceivedRequest:
         method: The HTTP method.
         path: Without the query, as it was sent.
         query: Decoded; of a repeated parameter the last one.
-        headers: Of a repeated header the first one.
-        size: Bytes of the body that were read.
+        headers: Names in any case; of a repeated header the first one.
+        size: Bytes of the body that were read; of one refused unread, none.
         status: Of the reply; `None` where none was sent.
     """
 
@@ -78,14 +87,14 @@ class ReceivedRequest:
     method: str
     path: str
     query: Mapping[str, str]
-    headers: Mapping[str, str] = attrs.field(repr=False)
+    headers: Mapping[str, str] = attrs.field(repr=False)  # has credentials
     size: int = 0
     status: int | None = None
 
 
 @attrs.define(kw_only=True, eq=False)
 class Fault:
-    """One scripted fault; see `Faults.add`."""
+    """One scripted fault; `Faults.add` says what its words mean, `met` how many requests met it."""
 
     operation: str
     part: int | None = None
@@ -101,6 +110,7 @@ class Fault:
     stall: float | None = None
     rate: float | None = None
     corrupt: bool = False
+    truncate: bool = False
     met: int = 0
     _seen: int = attrs.field(default=0, init=False)
 
@@ -143,6 +153,7 @@ class Faults:
         stall: float | None = None,
         rate: float | None = None,
         corrupt: bool = False,
+        truncate: bool = False,
     ) -> Fault:
         """Add a fault.
 
@@ -157,23 +168,20 @@ class Faults:
             body: Of that answer; by default an error in the API's shape.
             maintenance: Answer with the maintenance page, with status 503 unless given.
             early: Answer before the request's body is read, and close.
-            reset: Reset the connection: `"before"` the body is read, in mid-`"body"`, or `"after"`
-                it was processed.
+            reset: Reset the connection: `"before"` the request's body is read, in mid-`"body"`
+                (the request's, of a download the reply's), or `"after"` it was processed, in
+                place of the reply.
             stall: Seconds to stand still: in mid-body where there is one, else before answering.
             rate: Bytes a second at which bodies are read or written.
-            corrupt: Change a byte of a part as it arrives, or of a download; cut other answers.
+            corrupt: Change a byte of a file on its way; cut other answers in half.
+            truncate: End a download in mid-body, and close.
+
+        Returns:
+            The fault, which counts the requests that met it.
 
         Raises:
-            ValueError: The words don't fit together.
+            ValueError: The words say nothing, or don't fit together.
         """
-        if operation not in OPERATIONS | {"*"}:
-            raise ValueError(f"There is no operation {operation!r}")
-        if reset not in _RESETS:
-            raise ValueError(f"reset is 'before', 'body' or 'after', not {reset!r}")
-        if not (status or maintenance or reset or stall or rate or corrupt):
-            raise ValueError("A fault must do something: give a status, a reset, a stall …")
-        if (times is not None and times < 1) or (nth is not None and nth < 1):
-            raise ValueError("times and nth count from 1")
         fault = Fault(
             operation=operation,
             part=part,
@@ -189,7 +197,9 @@ class Faults:
             stall=stall,
             rate=rate,
             corrupt=corrupt,
+            truncate=truncate,
         )
+        _check(fault)
         self._faults.append(fault)
         return fault
 
@@ -197,6 +207,11 @@ class Faults:
     def pending(self) -> list[Fault]:
         """Those that weren't met as often as they should be."""
         return [fault for fault in self._faults if fault.is_pending]
+
+    @property
+    def met(self) -> dict[Fault, int]:
+        """Those that were met, with how many requests met them."""
+        return {fault: fault.met for fault in self._faults if fault.met}
 
     def clear(self) -> None:
         """Forget all of them."""
@@ -211,3 +226,31 @@ class Faults:
         if taken is not None:
             taken.met += 1
         return taken
+
+
+def _check(fault: Fault) -> None:
+    answers = fault.status is not None or fault.maintenance
+    acts = answers or fault.reset or fault.stall or fault.rate or fault.corrupt or fault.truncate
+    wrong = {
+        f"There is no operation {fault.operation!r}": fault.operation not in OPERATIONS | {"*"},
+        f"reset is 'before', 'body' or 'after', not {fault.reset!r}": fault.reset not in _RESETS,
+        "times and nth count from 1": min(_or(fault.times, 1), _or(fault.nth, 1)) < 1,
+        f"part is from 1 to {_MOST_PARTS}": not 1 <= _or(fault.part, 1) <= _MOST_PARTS,
+        "only upload_part has a part": fault.part is not None
+        and fault.operation not in {"upload_part", "*"},
+        "status is from 200 to 599": fault.status is not None and fault.status not in _STATUSES,
+        "stall and rate are above 0": min(_or(fault.stall, 1), _or(fault.rate, 1)) <= 0,
+        "headers, body and early belong to a status or to maintenance": not answers
+        and (fault.headers or fault.body is not None or fault.early),
+        "maintenance has a body of its own": fault.maintenance and fault.body is not None,
+        "only open_download can be truncated": fault.truncate
+        and fault.operation not in {"open_download", "*"},
+        "A fault must do something: give a status, a reset, a stall …": not acts,
+    }
+    for message, is_so in wrong.items():
+        if is_so:
+            raise ValueError(message)
+
+
+def _or(value: float | None, default: float) -> float:
+    return default if value is None else value

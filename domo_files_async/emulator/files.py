@@ -10,12 +10,13 @@ from urllib.parse import quote
 import attrs
 from aiohttp import web
 
-from domo_files_async.emulator.content import Writer, digest_of, read_blobs
+from domo_files_async.emulator.content import digest_of, read_blobs
 from domo_files_async.emulator.permissions import find_file, has_right, owner_entry
 from domo_files_async.emulator.rules import (
     Refusal,
     check_name,
     parse_range,
+    read_expand,
     read_flag,
     read_ids,
 )
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from domo_files_async.emulator.exchange import Exchange
 
 __all__ = (
-    "add_file",
+    "add_revision",
     "copy_revision",
     "delete_file",
     "delete_revision",
@@ -37,6 +38,7 @@ __all__ = (
     "get_revision",
     "list_files",
     "list_revisions",
+    "make_file",
     "make_revision",
     "now",
     "upload_file",
@@ -59,9 +61,8 @@ async def upload_file(exchange: Exchange) -> web.StreamResponse:
     public = read_flag("public", exchange.query.get("public"), default=exchange.is_product)
     blob, content_type = await _receive(exchange)
     revision = await make_revision(exchange, [blob], content_type, began)
-    file = await add_file(
-        exchange, name, exchange.query.get("description"), revision, public=public
-    )
+    file = make_file(exchange, name, exchange.query.get("description"), revision, public=public)
+    await exchange.store.save(file)
     return exchange.reply({"dataFileId": file.id})
 
 
@@ -69,32 +70,44 @@ async def upload_revision(exchange: Exchange) -> web.StreamResponse:
     """Make a revision of one body."""
     began = now()
     file = find_file(exchange, "WRITE")
+    public = file.public
+    if exchange.is_product:
+        public = read_flag("public", exchange.query.get("public"), default=public)
+    if public != file.public:
+        find_file(exchange, "SHARE")
     blob, content_type = await _receive(exchange)
-    revision = await make_revision(exchange, [blob], content_type, began)
-    file.revisions.append(revision)
+    try:
+        revision = await make_revision(exchange, [blob], content_type, began)
+        # While the body came, the data file may have gone, or the right.
+        file = find_file(exchange, "WRITE")
+    except Refusal:
+        await exchange.store.release([blob])
+        raise
+    description = file.description
     if exchange.is_product:
         file.public = read_flag("public", exchange.query.get("public"), default=file.public)
-        file.description = exchange.query.get("description", file.description)
-    await exchange.store.save_file(file)
+        description = exchange.query.get("description", description)
+    add_revision(file, revision, file.name, description)
+    await exchange.store.save(file)
     return exchange.reply({"revisionId": revision.id})
 
 
 async def list_files(exchange: Exchange) -> web.StreamResponse:
     """Answer the details of all data files that the caller can see."""
-    names = ("dataFileIds",) if exchange.is_product else ("ids",)
-    texts = exchange.every(*names)
-    wanted = read_ids(texts) if texts else None
+    texts = exchange.every("dataFileIds" if exchange.is_product else "ids")
+    wanted = set(read_ids(texts)) if texts else None
     owner: int | None = None
-    if exchange.is_product and "userId" in exchange.query:
-        owner = read_ids([exchange.query["userId"]])[0]
-    elif read_flag("limitToOwned", exchange.query.get("limitToOwned"), default=False):
-        owner = exchange.user.id
-    expand = _expand(exchange)
+    if not exchange.is_product:
+        owned = read_flag("limitToOwned", exchange.query.get("limitToOwned"), default=False)
+        owner = exchange.user.id if owned else None
+    elif "userId" in exchange.query:
+        (owner,) = read_ids(exchange.every("userId")[-1:])
+    expand = read_expand(exchange.every("expand"))
     files = [
         file
-        for file in exchange.store.files.values()
+        for _, file in sorted(exchange.store.files.items())
         if (wanted is None or file.id in wanted)
-        and owner in {None, file.owner}
+        and owner in (None, file.owner)
         and has_right(exchange, file, "READ")
     ]
     shown = [_details(seen, expand, _millis) for seen in map(_look, files) if seen is not None]
@@ -103,39 +116,41 @@ async def list_files(exchange: Exchange) -> web.StreamResponse:
 
 async def get_file(exchange: Exchange) -> web.StreamResponse:
     """Answer one data file's details."""
-    seen = _look(find_file(exchange, "READ"))
-    if seen is None:
-        raise Refusal(404, f"There is no data file {exchange.id_of('file_id')}.")
-    return exchange.reply(_details(seen, _expand(exchange), _text_date))
+    seen = _find_seen(exchange)
+    return exchange.reply(_details(seen, read_expand(exchange.every("expand")), _text_date))
 
 
 async def get_revision(exchange: Exchange) -> web.StreamResponse:
     """Answer one revision's details; -1 is the newest."""
-    file = find_file(exchange, "READ")
-    return exchange.reply(_revision_details(file, _find_revision(exchange, file), _text_date))
+    seen = _find_seen(exchange)
+    return exchange.reply(_revision_details(seen, _find_revision(exchange, seen), _text_date))
 
 
 async def list_revisions(exchange: Exchange) -> web.StreamResponse:
     """Answer all revisions' details."""
-    file = find_file(exchange, "READ")
-    seen = _look(file)
-    revisions = [] if seen is None else seen.revisions
-    return exchange.reply([_revision_details(file, one, _text_date) for one in revisions])
+    seen = _find_seen(exchange)
+    return exchange.reply([_revision_details(seen, one, _text_date) for one in seen.revisions])
 
 
 async def download(exchange: Exchange) -> web.StreamResponse:
-    """Answer the bytes of a revision, or a range of them."""
+    """Answer the bytes of a revision, or a range of them.
+
+    Source: RFC 9110, sections 13.1 and 14.
+    """
     file = find_file(exchange, "READ")
     revision = file.revisions[-1]
     if "revision_id" in exchange.parameters:
         revision = _find_revision(exchange, file)
-    asked = exchange.headers.get("Range") if exchange.behaviour.ranges else None
-    chosen = parse_range(asked, revision.size)
+    etag = f'"{revision.sha256}"'
+    if exchange.headers.get("If-None-Match") in {etag, "*"}:
+        return web.Response(status=304, headers={"ETag": etag})
+    ranges = exchange.behaviour.ranges and exchange.headers.get("If-Range", etag) == etag
+    chosen = parse_range(exchange.headers.get("Range") if ranges else None, revision.size)
     start, stop = chosen or (0, revision.size)
     name = exchange.query.get("fileName", file.name)
     reply = web.StreamResponse(status=206 if chosen else 200)
     reply.headers["Content-Type"] = revision.content_type
-    reply.headers["ETag"] = f'"{revision.sha256}"'
+    reply.headers["ETag"] = etag
     reply.headers["Content-Disposition"] = (
         f"attachment; filename*=UTF-8''{quote(name, safe='', errors='replace')}"
     )
@@ -143,25 +158,27 @@ async def download(exchange: Exchange) -> web.StreamResponse:
         reply.headers["Accept-Ranges"] = "bytes"
     if chosen:
         reply.headers["Content-Range"] = f"bytes {start}-{stop - 1}/{revision.size}"
-    chunks = read_blobs(exchange.store.vault, revision.blobs, start, stop)
-    return await exchange.send(reply, stop - start, chunks)
+    store = exchange.store
+    chunks = read_blobs(store.vault, store.workers, revision.blobs, start, stop)
+    return await exchange.send(reply, stop - start, chunks, revision.blobs)
 
 
 async def delete_revision(exchange: Exchange) -> web.StreamResponse:
     """Delete one revision; with the last one the data file goes."""
     file = find_file(exchange, "DELETE")
     revision = _find_revision(exchange, file)
-    file.revisions.remove(revision)
-    await (exchange.store.save_file if file.revisions else exchange.store.remove_file)(file)
-    await exchange.store.forget_blobs(revision.blobs)
+    file.revisions = [one for one in file.revisions if one is not revision]
+    await exchange.store.save(file)
+    await exchange.store.release(revision.blobs)
     return exchange.reply({"success": True})
 
 
 async def delete_file(exchange: Exchange) -> web.StreamResponse:
     """Delete a data file with all its revisions."""
     file = find_file(exchange, "DELETE")
-    await exchange.store.remove_file(file)
-    await exchange.store.forget_blobs([blob for one in file.revisions for blob in one.blobs])
+    revisions, file.revisions = file.revisions, []
+    await exchange.store.save(file)
+    await exchange.store.release([blob for one in revisions for blob in one.blobs])
     return exchange.reply({"success": True})
 
 
@@ -169,17 +186,17 @@ async def copy_revision(exchange: Exchange) -> web.StreamResponse:
     """Copy a data file's current revision as a new one of another."""
     source, target = find_file(exchange, "READ"), find_file(exchange, "WRITE", "target_id")
     revision = _copied(exchange, source)
-    target.revisions.append(revision)
-    await exchange.store.save_file(target)
+    add_revision(target, revision, target.name, target.description)
+    await exchange.store.save(target)
     return exchange.reply({"revisionId": revision.id})
 
 
 async def duplicate_file(exchange: Exchange) -> web.StreamResponse:
-    """Make a new data file with the same content."""
+    """Make a new data file with the same content, private."""
     source = find_file(exchange, "READ")
-    file = await add_file(
-        exchange, source.name, source.description, _copied(exchange, source), public=False
-    )
+    revision = _copied(exchange, source)
+    file = make_file(exchange, source.name, source.description, revision, public=False)
+    await exchange.store.save(file)
     return exchange.reply(_details(file, set(), _text_date))
 
 
@@ -192,7 +209,7 @@ async def make_revision(
     exchange: Exchange, blobs: list[Blob], content_type: str, began: int
 ) -> Revision:
     """Make a revision of blobs that follow each other."""
-    sha256, md5 = await digest_of(exchange.store.vault, blobs)
+    sha256, md5 = await digest_of(exchange.store.vault, exchange.store.workers, blobs)
     uploaded = now()
     return Revision(
         id=exchange.store.next_revision_id(),
@@ -204,15 +221,16 @@ async def make_revision(
         md5=md5,
         sha256=sha256,
         blobs=blobs,
+        scan_state=exchange.behaviour.scan_state,
         hidden_for=exchange.behaviour.visibility_lag,
     )
 
 
-async def add_file(
+def make_file(
     exchange: Exchange, name: str, description: str | None, revision: Revision, *, public: bool
 ) -> DataFile:
     """Make a data file of its first revision."""
-    file = DataFile(
+    return DataFile(
         id=exchange.store.next_file_id(),
         name=name,
         description=description,
@@ -222,8 +240,14 @@ async def add_file(
         entries=[owner_entry(exchange.user.id)],
         revisions=[revision],
     )
-    await exchange.store.save_file(file)
-    return file
+
+
+def add_revision(file: DataFile, revision: Revision, name: str, description: str | None) -> None:
+    """Make *revision* the current one, and the file's name and description what they are now."""
+    if not any(one.hidden_for for one in file.revisions):
+        file.former = (file.name, file.description) if revision.hidden_for else None
+    file.revisions.append(revision)
+    file.name, file.description = name, description
 
 
 async def _receive(exchange: Exchange) -> tuple[Blob, str]:
@@ -231,20 +255,17 @@ async def _receive(exchange: Exchange) -> tuple[Blob, str]:
     is_form = sent.partition(";")[0].strip().lower() == "multipart/form-data"
     if not is_form and not exchange.is_product:
         raise Refusal(400, "The request body must be form data with a field 'file'.")
-    limit = exchange.behaviour.max_file_size
-    async with Writer(exchange.store.vault) as writer:
-        size = 0
-        async for piece in exchange.form_file() if is_form else exchange.body():
-            size += len(piece)
-            if limit is not None and size > limit:
-                raise Refusal(413, f"A file may have {limit} bytes.")
-            await writer.write(piece)
-        return await writer.finish(), (exchange.form_type or _UNTYPED) if is_form else sent
+    blob, in_form = await exchange.receive(
+        exchange.behaviour.max_file_size, form_type=sent if is_form else None
+    )
+    return blob, (in_form or _UNTYPED) if is_form else sent
 
 
 def _copied(exchange: Exchange, source: DataFile) -> Revision:
+    current = source.revisions[-1]
+    exchange.store.hold(current.blobs)
     return attrs.evolve(
-        source.revisions[-1],
+        current,
         id=exchange.store.next_revision_id(),
         uploader=exchange.user.id,
         uploaded=now(),
@@ -262,19 +283,24 @@ def _find_revision(exchange: Exchange, file: DataFile) -> Revision:
     raise Refusal(404, f"Data file {file.id} has no revision {revision_id}.")
 
 
+def _find_seen(exchange: Exchange) -> DataFile:
+    seen = _look(find_file(exchange, "READ"))
+    if seen is None:
+        raise Refusal(404, f"There is no data file {exchange.id_of('file_id')}.")
+    return seen
+
+
 def _look(file: DataFile) -> DataFile | None:
     """Give what can be seen of a data file by now; each look brings what is hidden nearer."""
     seen = [revision for revision in file.revisions if not revision.hidden_for]
+    if len(seen) == len(file.revisions):
+        return file
     for revision in file.revisions:
         revision.hidden_for = max(0, revision.hidden_for - 1)
-    return attrs.evolve(file, revisions=seen) if seen else None
-
-
-def _expand(exchange: Exchange) -> set[str]:
-    asked = {word for text in exchange.every("expand") for word in text.split(",") if word}
-    if asked - {"revisions", "metadata"}:
-        raise Refusal(400, "The parameter 'expand' takes revisions and metadata.")
-    return asked
+    if not seen:
+        return None
+    name, description = file.former or (file.name, file.description)
+    return attrs.evolve(file, revisions=seen, name=name, description=description)
 
 
 def _details(file: DataFile, expand: set[str], date: Any) -> dict[str, Any]:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING
 
-from domo_files_async.emulator.content import Writer
-from domo_files_async.emulator.files import add_file, make_revision, now
-from domo_files_async.emulator.permissions import find_file
+from domo_files_async.emulator.files import add_revision, make_file, make_revision, now
+from domo_files_async.emulator.permissions import find_by_id, find_file
 from domo_files_async.emulator.rules import (
     Refusal,
+    check_announced,
     check_checksum,
     check_complete,
+    check_echo,
     check_part_index,
     check_session,
+    check_size,
     read_session_request,
 )
 from domo_files_async.emulator.store import UploadSession
@@ -22,8 +24,11 @@ if TYPE_CHECKING:
     from aiohttp import web
 
     from domo_files_async.emulator.exchange import Exchange
+    from domo_files_async.emulator.store import DataFile, Revision
 
 __all__ = ("abort", "commit", "create_session", "create_update_session", "upload_part")
+
+_LIKE_THE_FIRST = (0, 200)
 
 
 async def create_session(exchange: Exchange) -> web.StreamResponse:
@@ -42,23 +47,15 @@ async def upload_part(exchange: Exchange) -> web.StreamResponse:
     session = _find(exchange)
     check_session(session.state)
     announced = exchange.query.get("checksum")
-    check_checksum(index, announced, None)
-    limit = exchange.behaviour.max_part_size
-    async with Writer(exchange.store.vault) as writer:
-        size = 0
-        async for piece in exchange.body():
-            size += len(piece)
-            if limit is not None and size > limit:
-                raise Refusal(413, f"A part may have {limit} bytes.")
-            await writer.write(piece)
-        blob = await writer.finish()
+    check_announced(announced)
+    blob, _ = await exchange.receive(exchange.behaviour.max_part_size)
     try:
+        # While the body came, the multipart session may have ended.
         check_session(session.state)
-        check_checksum(index, announced, blob.sha256)
-    except Refusal as refusal:
-        await exchange.store.forget_blobs([blob])
-        if "checksum" in refusal.message:
-            refusal.status = exchange.behaviour.checksum_status
+        status = exchange.behaviour.checksum_status
+        check_checksum(index, announced, blob.sha256, status=status)
+    except Refusal:
+        await exchange.store.release([blob])
         raise
     await exchange.store.save_part(session, index, blob)
     return exchange.reply({"sessionId": session.id})
@@ -67,53 +64,61 @@ async def upload_part(exchange: Exchange) -> web.StreamResponse:
 async def commit(exchange: Exchange) -> web.StreamResponse:
     """Make a revision of the parts."""
     began = now()
+    behaviour = exchange.behaviour
     session = _find(exchange)
-    await exchange.drain()
-    second = exchange.behaviour.second_commit_status
-    if session.state == "committed" and second == 200 and session.made:  # noqa: PLR2004 - success
-        return _committed(exchange, session)
-    check_session(session.state, committed_status=second)
+    check_echo(await exchange.json(), "sessionId", session.id)
+    if session.made and behaviour.second_commit_status in _LIKE_THE_FIRST:
+        return _committed(exchange, session.made)
+    check_session(
+        session.state,
+        aborted_status=behaviour.commit_after_abort_status,
+        committed_status=behaviour.second_commit_status,
+    )
     check_complete(session.parts)
-    # From here on no other commit and no abort can come between.
-    session.state = "committed"
-    blobs = [session.parts[index] for index in sorted(session.parts)]
-    revision = await make_revision(exchange, blobs, session.content_type, began)
-    if session.data_file_id is None:
-        # The page knows no `public` here, so that the surface's own default holds.
-        file = await add_file(
-            exchange, session.name, session.description, revision, public=exchange.is_product
-        )
-    else:
-        found = exchange.store.files.get(session.data_file_id)
-        if found is None:
-            session.state = "open"
-            raise Refusal(404, f"There is no data file {session.data_file_id} any more.")
-        file = found
-        file.name = session.name
-        file.description = session.description
-        file.revisions.append(revision)
-        await exchange.store.save_file(file)
-    session.made = (file.id, revision.id)
-    await exchange.store.drop_parts(session, with_bytes=False)
-    await exchange.store.save_session(session)
-    return _committed(exchange, session)
+    check_size(sum(part.size for part in session.parts.values()), behaviour.max_file_size)
+    # From here on no part, no abort and no other commit can come between.
+    session.state = "committing"
+    try:
+        blobs = [session.parts[index] for index in sorted(session.parts)]
+        revision = await make_revision(exchange, blobs, session.content_type, began)
+        file = _target(exchange, session, revision)
+    except BaseException:
+        session.state = "open"
+        raise
+    session.state, session.made, session.parts = "committed", (file.id, revision.id), {}
+    await exchange.store.save(file, session)
+    return _committed(exchange, session.made)
 
 
 async def abort(exchange: Exchange) -> web.StreamResponse:
     """Drop the parts."""
     session = _find(exchange)
+    await exchange.drain()
     second = exchange.behaviour.second_abort_status
-    if session.state == "aborted" and second == 200:  # noqa: PLR2004 - success
-        return exchange.reply({"sessionId": session.id})
-    check_session(session.state, aborted_status=second)
-    session.state = "aborted"
-    await exchange.store.drop_parts(session, with_bytes=True)
-    await exchange.store.save_session(session)
+    if session.state != "aborted" or second not in _LIKE_THE_FIRST:
+        check_session(session.state, aborted_status=second)
+        parts, session.parts = list(session.parts.values()), {}
+        session.state = "aborted"
+        await exchange.store.save(session)
+        await exchange.store.release(parts)
     return exchange.reply({"sessionId": session.id})
 
 
+def _target(exchange: Exchange, session: UploadSession, revision: Revision) -> DataFile:
+    if session.data_file_id is None:
+        # The page knows no `public` here, so that the surface's own default holds.
+        public = exchange.is_product
+        return make_file(exchange, session.name, session.description, revision, public=public)
+    file = find_by_id(exchange, session.data_file_id, "WRITE")
+    add_revision(file, revision, session.name, session.description)
+    return file
+
+
 async def _create(exchange: Exchange, data_file_id: int | None) -> web.StreamResponse:
-    name, description, content_type = read_session_request(await exchange.json())
+    said = await exchange.json()
+    name, description, content_type = read_session_request(said)
+    if data_file_id is not None:
+        check_echo(said, "fileId", str(data_file_id))
     session = UploadSession(
         id=str(secrets.randbelow(9 * 10**15) + 10**15),
         owner=exchange.user.id,
@@ -122,7 +127,7 @@ async def _create(exchange: Exchange, data_file_id: int | None) -> web.StreamRes
         description=description,
         content_type=content_type,
     )
-    await exchange.store.save_session(session)
+    await exchange.store.save(session)
     return exchange.reply({"sessionId": session.id})
 
 
@@ -133,7 +138,6 @@ def _find(exchange: Exchange) -> UploadSession:
     return session
 
 
-def _committed(exchange: Exchange, session: UploadSession) -> web.StreamResponse:
-    assert session.made is not None
-    data_file_id, revision_id = session.made
+def _committed(exchange: Exchange, made: tuple[int, int]) -> web.StreamResponse:
+    data_file_id, revision_id = made
     return exchange.reply({"dataFileId": str(data_file_id), "revisionId": str(revision_id)})

@@ -12,7 +12,14 @@ if TYPE_CHECKING:
     from domo_files_async.emulator.exchange import Exchange
     from domo_files_async.emulator.store import DataFile
 
-__all__ = ("find_file", "get_permissions", "has_right", "owner_entry", "update_permissions")
+__all__ = (
+    "find_by_id",
+    "find_file",
+    "get_permissions",
+    "has_right",
+    "owner_entry",
+    "update_permissions",
+)
 
 
 def owner_entry(user_id: int) -> dict[str, str]:
@@ -38,7 +45,11 @@ def has_right(exchange: Exchange, file: DataFile, right: str) -> bool:
 
 def find_file(exchange: Exchange, right: str, parameter: str = "file_id") -> DataFile:
     """Give the data file that the path names, if the caller has the right."""
-    file_id = exchange.id_of(parameter)
+    return find_by_id(exchange, exchange.id_of(parameter), right)
+
+
+def find_by_id(exchange: Exchange, file_id: int, right: str) -> DataFile:
+    """Give a data file, if the caller has the right; one that can't be read isn't there."""
     file = exchange.store.files.get(file_id)
     if file is None or not has_right(exchange, file, "READ"):
         raise Refusal(404, f"There is no data file {file_id}.")
@@ -55,7 +66,10 @@ async def get_permissions(exchange: Exchange) -> web.StreamResponse:
 
 async def update_permissions(exchange: Exchange) -> web.StreamResponse:
     """Change a data file's permissions."""
+    find_file(exchange, "SHARE")
+    public, entries = read_permissions(await exchange.json())
+    # While the body came, the data file may have gone, or the right.
     file = find_file(exchange, "SHARE")
-    file.public, file.entries = read_permissions(await exchange.json())
-    await exchange.store.save_file(file)
+    file.public, file.entries = public, entries
+    await exchange.store.save(file)
     return exchange.reply({"success": True})

@@ -14,15 +14,19 @@ __all__ = (
     "MAX_PARTS",
     "Refusal",
     "Right",
+    "check_announced",
     "check_checksum",
     "check_complete",
     "check_content_type",
+    "check_echo",
     "check_name",
     "check_part_index",
     "check_session",
+    "check_size",
     "error_body",
     "may",
     "parse_range",
+    "read_expand",
     "read_flag",
     "read_ids",
     "read_permissions",
@@ -34,8 +38,9 @@ ALL_RIGHTS = "READ_WRITE_DELETE_SHARE_ADMIN"
 
 Right = str
 _DIGEST = re.compile("[0-9a-fA-F]{64}")
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
-_MEDIA_TYPE = re.compile(r"[^\s/;]+/[^\s/;]+(\s*;.*)?")
+_RANGE = re.compile("bytes=([0-9]{0,18})-([0-9]{0,18})", re.IGNORECASE)
+_NUMBER = re.compile("[0-9]{1,18}")
+_MEDIA_TYPE = re.compile(r"[^\s/;]+/[^\s/;]+( *;[^\x00-\x1f\x7f]*)?")
 
 
 class Refusal(Exception):  # noqa: N818 - an answer, not a failure
@@ -88,10 +93,19 @@ def read_flag(name: str, text: str | None, *, default: bool) -> bool:
 
 def read_ids(texts: Iterable[str]) -> list[int]:
     """Read ids that are repeated, or separated by commas."""
-    try:
-        return [int(one) for text in texts for one in text.split(",") if one.strip()]
-    except ValueError:
-        raise Refusal(400, "Ids must be whole numbers.") from None
+    words = [one.strip() for text in texts for one in text.split(",")]
+    wrong = next((one for one in words if not _NUMBER.fullmatch(one)), None)
+    if wrong is not None:
+        raise Refusal(400, f"Ids must be whole numbers, and {wrong!r} is none.")
+    return [int(one) for one in words]
+
+
+def read_expand(texts: Iterable[str]) -> set[str]:
+    """Read what is to be shown beside the rest."""
+    asked = {one.strip() for text in texts for one in text.split(",")} - {""}
+    if asked - {"revisions", "metadata"}:
+        raise Refusal(400, "The parameter 'expand' takes revisions and metadata.")
+    return asked
 
 
 def check_part_index(text: str) -> int:
@@ -101,20 +115,26 @@ def check_part_index(text: str) -> int:
     return int(text)
 
 
-def check_checksum(index: int, given: str | None, actual: str | None) -> None:
-    """Compare a part's checksum; *actual* is `None` while the part isn't there yet."""
-    if given is None:
-        return
-    if not _DIGEST.fullmatch(given):
+def check_announced(checksum: str | None) -> None:
+    """Refuse a checksum that can't be one."""
+    if checksum is not None and not _DIGEST.fullmatch(checksum):
         raise Refusal(400, "The checksum must be a SHA-256 in 64 hex digits.")
-    if actual is not None and given.lower() != actual:
+
+
+def check_checksum(index: int, announced: str | None, actual: str, *, status: int = 400) -> None:
+    """Compare a part's checksum with the one of what arrived."""
+    if announced is not None and announced.lower() != actual:
         raise Refusal(
-            400, f"The checksum of part {index} does not match: {given.lower()} was announced."
+            status,
+            f"The checksum of part {index} does not match: {announced.lower()} was announced, "
+            f"and {actual} arrived.",
         )
 
 
 def check_session(state: str, *, aborted_status: int = 404, committed_status: int = 409) -> None:
     """Refuse what comes for a multipart session that is over."""
+    if state == "committing":
+        raise Refusal(409, "The upload session is being committed.")
     if state == "committed":
         raise Refusal(committed_status, "The upload session is committed already.")
     if state == "aborted":
@@ -128,6 +148,20 @@ def check_complete(indexes: Collection[int]) -> None:
     missing = next((i for i in range(1, max(indexes) + 1) if i not in indexes), None)
     if missing is not None:
         raise Refusal(409, f"Part {missing} of the upload session is missing.")
+
+
+def check_size(size: int, limit: int | None) -> None:
+    """Refuse a file that is too large."""
+    if limit is not None and size > limit:
+        raise Refusal(413, f"The file is too large: {limit} bytes are allowed.")
+
+
+def check_echo(value: object, name: str, expected: str) -> None:
+    """Refuse a body that names another thing than its path does; it need not name any."""
+    if not isinstance(value, dict):
+        raise Refusal(400, "The request body must be a JSON object.")
+    if str(value.get(name, expected)) != expected:
+        raise Refusal(400, f"The property '{name}' is not the one in the path.")
 
 
 def read_session_request(value: object) -> tuple[str, str | None, str]:

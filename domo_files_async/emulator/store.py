@@ -6,30 +6,29 @@ finds all of them again.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import itertools
 import json
 import secrets
 import sqlite3
-from concurrent.futures import ThreadPoolExecutor
+from collections import Counter
 from typing import IO, TYPE_CHECKING, Any
 
 import attrs
 import cattrs
 
-from domo_files_async.emulator.content import Blob, FolderVault, MemoryVault, make_folder
+from domo_files_async.emulator.content import Blob, FolderVault, MemoryVault
+from domo_files_async.emulator.workers import Workers
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from domo_files_async.emulator.content import Vault
 
 __all__ = ("DataFile", "Revision", "Store", "UploadSession", "User")
 
-_FIRST_USER = 1_089_963_280
-_FIRST_FILE = 401
-_FIRST_REVISION = 430
+_FIRST_IDS = {"user": 1_089_963_280, "file": 401, "revision": 430}
+_BYTE_THREADS = 4
 
 
 @attrs.define
@@ -71,6 +70,8 @@ class DataFile:
     public: bool
     entries: list[dict[str, Any]]
     revisions: list[Revision]
+    former: tuple[str, str | None] | None = None
+    """Name and description that are seen while a revision is hidden."""
 
 
 @attrs.define
@@ -96,6 +97,12 @@ class Store:
 
     Args:
         folder: Where they are kept; `None` for memory only.
+
+    Attributes:
+        vault: Where the bytes are.
+        workers: Who reads, writes and hashes them.
+        files: Data files by id.
+        sessions: Multipart sessions by id.
     """
 
     def __init__(self, folder: Path | None) -> None:
@@ -103,14 +110,15 @@ class Store:
         self._lock: IO[str] | None = None
         self._database: sqlite3.Connection | None = None
         # SQLite wants one thread, and a folder's rows want one order.
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="emulator-store")
+        self._clerk = Workers(1)
+        self.workers = Workers(_BYTE_THREADS)
         self.vault: Vault = MemoryVault()
-        self.users: dict[str, User] = {}
         self.files: dict[int, DataFile] = {}
         self.sessions: dict[str, UploadSession] = {}
-        self._user_ids = itertools.count(_FIRST_USER)
-        self._file_ids = itertools.count(_FIRST_FILE)
-        self._revision_ids = itertools.count(_FIRST_REVISION)
+        self._users: dict[str, User] = {}
+        self._credentials: dict[str, User] = {}
+        self._shared: Counter[str] = Counter()
+        self._next_ids = dict(_FIRST_IDS)
 
     async def open(self) -> None:
         """Read what the folder has.
@@ -119,104 +127,109 @@ class Store:
             RuntimeError: Another emulator has the folder open.
         """
         if self._folder is not None:
-            await self._run(self._open, self._folder)
+            await self._clerk.run(self._open, self._folder)
 
     async def close(self) -> None:
-        """Let the folder go."""
-        await self._run(self._close)
-        self._thread.shutdown(wait=False)
+        """Let the folder go, when all is written."""
+        await self.workers.close()
+        self._clerk.submit(self._close)
+        await self._clerk.close()
 
     def user(self, name: str) -> User:
         """Give a user, who comes into being when first named."""
-        if name not in self.users:
-            self.users[name] = User(next(self._user_ids), name, secrets.token_hex(16))
-            self._later("user", name, self.users[name])
-        return self.users[name]
+        if name not in self._users:
+            user = User(self._next_id("user"), name, secrets.token_hex(16))
+            self._users[name] = self._credentials[user.credential] = user
+            if self._folder is not None:
+                self._clerk.submit(self._write, [("user", name, user), self._ids_row()])
+        return self._users[name]
 
     def user_of(self, credential: str) -> User | None:
         """Give the user with this credential."""
-        return next((one for one in self.users.values() if one.credential == credential), None)
+        return self._credentials.get(credential)
 
     def next_file_id(self) -> int:
         """Give an id that no data file ever had."""
-        return next(self._file_ids)
+        return self._next_id("file")
 
     def next_revision_id(self) -> int:
         """Give an id that no revision ever had."""
-        return next(self._revision_ids)
+        return self._next_id("revision")
 
-    async def save_file(self, file: DataFile) -> None:
-        """Keep a data file as it is now."""
-        self.files[file.id] = file
-        await self._keep("file", str(file.id), file)
+    async def save(self, *facts: DataFile | UploadSession) -> None:
+        """Keep data files and multipart sessions as they are now, all of them or none.
 
-    async def remove_file(self, file: DataFile) -> None:
-        """Forget a data file."""
-        self.files.pop(file.id, None)
-        await self._keep("file", str(file.id), None)
-
-    async def save_session(self, session: UploadSession) -> None:
-        """Keep a multipart session as it is now, but for its parts."""
-        self.sessions[session.id] = session
-        await self._keep("session", session.id, attrs.evolve(session, parts={}))
+        A data file without a revision goes, and so do the parts of a session that is over.
+        """
+        rows = [self._ids_row()]
+        for fact in facts:
+            if isinstance(fact, UploadSession):
+                self.sessions[fact.id] = fact
+                rows.append(("session", fact.id, attrs.evolve(fact, parts={})))
+                if fact.state != "open":
+                    rows.append(("parts", fact.id, None))
+            elif fact.revisions:
+                self.files[fact.id] = fact
+                rows.append(("file", str(fact.id), fact))
+            else:
+                self.files.pop(fact.id, None)
+                rows.append(("file", str(fact.id), None))
+        if self._folder is not None:
+            await self._clerk.run(self._write, rows)
 
     async def save_part(self, session: UploadSession, index: int, blob: Blob) -> None:
         """Keep a part in place of the one that was there."""
         old = session.parts.get(index)
         session.parts[index] = blob
-        await self._keep("part", f"{session.id}/{index}", blob)
+        if self._folder is not None:
+            await self._clerk.run(self._write, [("part", f"{session.id}/{index}", blob)])
         if old is not None:
-            await self.forget_blobs([old])
+            await self.release([old])
 
-    async def drop_parts(self, session: UploadSession, *, with_bytes: bool) -> None:
-        """Forget the parts of a session that is over."""
-        blobs, indexes = list(session.parts.values()), list(session.parts)
-        session.parts = {}
-        if with_bytes:
-            await self.forget_blobs(blobs)
-        if self._folder is not None:
-            await self._run(self._delete_parts, [f"{session.id}/{index}" for index in indexes])
+    def hold(self, blobs: Iterable[Blob]) -> None:
+        """Count one more who needs these bytes; there is one from the start."""
+        self._shared.update(blob.key for blob in blobs)
 
-    async def forget_blobs(self, blobs: list[Blob]) -> None:
-        """Remove bytes that nothing refers to any more."""
-        used = {
-            blob.key for file in self.files.values() for r in file.revisions for blob in r.blobs
-        }
+    async def release(self, blobs: Iterable[Blob]) -> None:
+        """Count one less who needs these bytes; without any they are removed."""
+        gone = []
         for blob in blobs:
-            if blob.key not in used:
-                await self._run(self.vault.remove, blob.key)
+            if self._shared[blob.key]:
+                self._shared[blob.key] -= 1
+            else:
+                del self._shared[blob.key]
+                gone.append(blob.key)
+        if not self.vault.blocks:
+            self.vault.remove(gone)
+        elif gone:
+            await self.workers.run(self.vault.remove, gone)
 
-    def _later(self, kind: str, key: str, value: object) -> None:
-        if self._folder is not None:
-            self._thread.submit(self._write, kind, key, value)
+    def _next_id(self, kind: str) -> int:
+        self._next_ids[kind] += 1
+        return self._next_ids[kind] - 1
 
-    async def _keep(self, kind: str, key: str, value: object) -> None:
-        if self._folder is not None:
-            await self._run(self._write, kind, key, value)
+    def _ids_row(self) -> tuple[str, str, Any]:
+        return ("ids", "next", dict(self._next_ids))
 
-    async def _run(self, function: Any, *args: Any) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, function, *args)
-
-    def _write(self, kind: str, key: str, value: object) -> None:
+    def _write(self, rows: list[tuple[str, str, Any]]) -> None:
         assert self._database is not None
-        if value is None:
-            self._database.execute("DELETE FROM facts WHERE kind = ? AND key = ?", (kind, key))
-        else:
-            text = json.dumps(cattrs.unstructure(value))
-            self._database.execute("REPLACE INTO facts VALUES (?, ?, ?)", (kind, key, text))
-        self._database.commit()
-
-    def _delete_parts(self, keys: list[str]) -> None:
-        assert self._database is not None
-        self._database.executemany(
-            "DELETE FROM facts WHERE kind = 'part' AND key = ?", [(key,) for key in keys]
-        )
-        self._database.commit()
+        with self._database as database:
+            for kind, key, value in rows:
+                if kind == "parts":
+                    # In ASCII "0" comes after "/".
+                    database.execute(
+                        "DELETE FROM facts WHERE kind = 'part' AND key > ? AND key < ?",
+                        (f"{key}/", f"{key}0"),
+                    )
+                elif value is None:
+                    database.execute("DELETE FROM facts WHERE kind = ? AND key = ?", (kind, key))
+                else:
+                    text = json.dumps(cattrs.unstructure(value))
+                    database.execute("REPLACE INTO facts VALUES (?, ?, ?)", (kind, key, text))
 
     def _open(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._lock = _locked(folder)
-        self.vault = FolderVault(make_folder(folder))
         self._database = sqlite3.connect(folder / "facts.sqlite")
         self._database.execute("PRAGMA journal_mode = WAL")
         self._database.execute("PRAGMA synchronous = OFF")
@@ -226,26 +239,35 @@ class Store:
         )
         rows = self._database.execute("SELECT kind, key, value FROM facts").fetchall()
         self._load([(kind, key, json.loads(text)) for kind, key, text in rows])
+        vault = FolderVault(folder / "blobs")
+        vault.sweep(self._count_blobs())
+        self.vault = vault
 
     def _load(self, rows: list[tuple[str, str, Any]]) -> None:
         read = {
             kind: {key: cattrs.structure(value, cls) for row, key, value in rows if row == kind}
             for kind, cls in _KINDS.items()
         }
-        self.users, self.sessions = read["user"], read["session"]
+        self._users, self.sessions = read["user"], read["session"]
+        self._credentials = {user.credential: user for user in self._users.values()}
         self.files = {file.id: file for file in read["file"].values()}
         for kind, key, value in rows:
             if kind == "part":
                 session_id, _, index = key.rpartition("/")
                 self.sessions[session_id].parts[int(index)] = cattrs.structure(value, Blob)
-        made = [session.made for session in self.sessions.values() if session.made]
-        files = [*self.files, *(one for one, _ in made)]
-        revisions = [r.id for file in self.files.values() for r in file.revisions]
-        revisions += [one for _, one in made]
-        users = [user.id for user in self.users.values()]
-        self._user_ids = itertools.count(max([_FIRST_USER - 1, *users]) + 1)
-        self._file_ids = itertools.count(max([_FIRST_FILE - 1, *files]) + 1)
-        self._revision_ids = itertools.count(max([_FIRST_REVISION - 1, *revisions]) + 1)
+            elif kind == "ids":
+                self._next_ids = value
+
+    def _count_blobs(self) -> set[str]:
+        uses = Counter(
+            blob.key
+            for file in self.files.values()
+            for revision in file.revisions
+            for blob in revision.blobs
+        )
+        uses.update(blob.key for one in self.sessions.values() for blob in one.parts.values())
+        self._shared = uses - Counter(set(uses))
+        return set(uses)
 
     def _close(self) -> None:
         if self._database is not None:
