@@ -283,9 +283,7 @@ class Emulator:
         if fault and (fault.status or fault.maintenance):
             return await _faulty(exchange, fault)
         try:
-            if not is_known:
-                raise Refusal(404, "There is no such path.")
-            reply = await self._handle(exchange, route)
+            reply = await self._handle(exchange, route, is_known=is_known)
         except Refusal as refusal:
             reply = _refused(refusal)
         if not reply.prepared:
@@ -294,7 +292,11 @@ class Emulator:
             exchange.reset()
         return reply
 
-    async def _handle(self, exchange: Exchange, route: Route | None) -> web.StreamResponse:
+    async def _handle(
+        self, exchange: Exchange, route: Route | None, *, is_known: bool
+    ) -> web.StreamResponse:
+        if not is_known:
+            raise Refusal(404, "There is no such path.")
         exchange.user = self._user(exchange)
         if route is None:
             raise Refusal(404, "There is no such path.")

@@ -45,14 +45,12 @@ class Sink(Protocol):
 
 
 class Vault(Protocol):
-    """Keeps blobs.
-
-    Attributes:
-        blocks: Whether it is to be asked in a thread only.
-    """
+    """Keeps blobs."""
 
     @property
-    def blocks(self) -> bool: ...
+    def blocks(self) -> bool:
+        """Whether it is to be asked in a thread only."""
+        ...
 
     def create(self, key: str) -> Sink:
         """Begin a blob."""

@@ -117,14 +117,16 @@ class Exchange:
                 form.finish()
             return await writer.finish(), (form and form.content_type) or ""
 
-    async def json(self) -> Any:
-        """Read a small body as JSON."""
+    async def json(self, *, empty: object = None) -> Any:
+        """Read a small body as JSON; in place of none at all, *empty* if there is such."""
         pieces, size = [], 0
         async for piece in self._body():
             pieces.append(piece)
             size += len(piece)
             if size > _LARGEST_JSON:
                 raise _too_large(_LARGEST_JSON)
+        if not pieces and empty is not None:
+            return empty
         try:
             return json.loads(b"".join(pieces))
         except (ValueError, RecursionError):

@@ -66,7 +66,7 @@ async def commit(exchange: Exchange) -> web.StreamResponse:
     began = now()
     behaviour = exchange.behaviour
     session = _find(exchange)
-    check_echo(await exchange.json(), "sessionId", session.id)
+    check_echo(await exchange.json(empty={}), "sessionId", session.id)
     if session.made and behaviour.second_commit_status in _LIKE_THE_FIRST:
         return _committed(exchange, session.made)
     check_session(

@@ -48,6 +48,6 @@ class Workers:
         """End the threads, after the jobs that were given to them."""
         self.is_closing = True
         self._pool.shutdown(wait=False)
-        # Joining would block the loop, and another thread to join in would be one more to end.
-        while any(thread.is_alive() for thread in self._threads):
+        # Joining would block the loop, and a thread to join them in would be one more to end.
+        while any(thread.is_alive() for thread in self._threads):  # noqa: ASYNC110 - no event
             await asyncio.sleep(_POLL)

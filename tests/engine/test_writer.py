@@ -94,7 +94,7 @@ async def test_a_revision_can_be_written(domo, emulator):
 
 async def test_writing_waits_while_the_memory_is_full(emulator):
     config = TransferConfig(memory_budget=1024 * 1024, multipart_threshold=1)
-    emulator.faults.add("upload_part", part=1, stall=60)
+    emulator.faults.add("upload_part", stall=60, times=None)
     written = 0
     async with emulator.session("ada", transfer=config) as domo:
 
