@@ -113,11 +113,6 @@ class RetryPolicy:
     def __attrs_post_init__(self) -> None:
         if self.jitter > 1:
             raise InvalidArgumentError(f"jitter must be from 0 to 1, not {self.jitter!r}")
-        if self.max_backoff < self.initial_backoff:
-            raise InvalidArgumentError(
-                f"max_backoff ({self.max_backoff!r}) must not be below "
-                f"initial_backoff ({self.initial_backoff!r})"
-            )
 
 
 @attrs.frozen(kw_only=True)

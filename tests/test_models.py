@@ -69,7 +69,7 @@ def test_what_cant_be_a_grant_is_refused(grant):
 
 
 def test_an_entry_replaces_the_one_that_its_principal_had_and_only_that():
-    before = Permissions(False, [READ, GROUP], extra={"x": 1})  # noqa: FBT003
+    before = Permissions(False, [READ, GROUP], extra={"x": 1})
     stronger = PermissionEntry("USER", 7, Grant.ADMIN)
     assert before.with_entry(stronger).entries == (stronger, GROUP)
     assert before.with_entry(stronger).extra == {"x": 1}
@@ -78,19 +78,19 @@ def test_an_entry_replaces_the_one_that_its_principal_had_and_only_that():
 
 def test_an_entry_of_a_new_principal_comes_last():
     other = PermissionEntry("USER", "8", Grant.READ)
-    assert Permissions(False, [READ]).with_entry(other).entries == (READ, other)  # noqa: FBT003
+    assert Permissions(False, [READ]).with_entry(other).entries == (READ, other)
 
 
 def test_an_entry_is_taken_away_by_type_and_id():
-    before = Permissions(True, [READ, GROUP])  # noqa: FBT003
+    before = Permissions(True, [READ, GROUP])
     assert before.without_entry("USER", 7).entries == (GROUP,)
     assert before.without_entry("USER", "7").entries == (GROUP,)
     assert before.without_entry("ROBOT", 7) == before
 
 
 def test_access_is_changed_without_touching_the_entries():
-    before = Permissions(False, [READ], extra={"x": 1})  # noqa: FBT003
-    assert before.with_public_access(True) == Permissions(True, [READ], extra={"x": 1})  # noqa: FBT003
+    before = Permissions(False, [READ], extra={"x": 1})
+    assert before.with_public_access(True) == Permissions(True, [READ], extra={"x": 1})
 
 
 def test_models_that_differ_in_what_isnt_known_are_not_equal_and_hash():

@@ -74,7 +74,7 @@ def upload(
                 except DomoFilesError as error:
                     failed += 1
                     said = str(error)
-                    complain(said if source in said else f"{source}: {said}")
+                    complain(said if said.startswith(f"{given} ") else f"{source}: {said}")
                     continue
                 rate = size_of(result.size_bytes / max(result.elapsed, 1e-6))
                 how = {0: "one request", 1: "1 part"}.get(result.parts, f"{result.parts} parts")

@@ -345,7 +345,7 @@ async def test_permissions_are_read_changed_and_written(domo):
     data_file_id = await domo.upload_file(b"x", name="x")
     permissions = await domo.get_permissions(data_file_id)
     entry = PermissionEntry("GROUP", 77, Grant.READ | Grant.WRITE)
-    changed = permissions.with_entry(entry).with_public_access(True)  # noqa: FBT003
+    changed = permissions.with_entry(entry).with_public_access(True)
     assert await domo.update_permissions(data_file_id, changed) is None
     assert await domo.get_permissions(data_file_id) == changed
 
@@ -358,7 +358,7 @@ async def test_what_isnt_known_of_permissions_survives_a_change(domo):
     )
     await domo.update_permissions(data_file_id, permissions.with_entry(strange))
     read = await domo.get_permissions(data_file_id)
-    await domo.update_permissions(data_file_id, read.with_public_access(True))  # noqa: FBT003
+    await domo.update_permissions(data_file_id, read.with_public_access(True))
     after = await domo.get_permissions(data_file_id)
     assert after.public_access is True
     assert after.entries == (*permissions.entries, strange)

@@ -164,7 +164,7 @@ def test_the_instances_prefix_is_before_every_path():
 
 def test_permissions_are_sent_with_what_was_not_understood():
     entry = PermissionEntry("ROBOT", 7, "READ_DREAM", pass_="SOME", extra={"since": 2019})
-    permissions = Permissions(True, [entry], extra={"owner": None})  # noqa: FBT003
+    permissions = Permissions(True, [entry], extra={"owner": None})
     request = requests.update_permissions(PRODUCT, 401, permissions)
     assert json.loads(request.content) == {
         "publicAccess": True,
@@ -182,7 +182,7 @@ def test_permissions_are_sent_with_what_was_not_understood():
 
 
 def test_an_entry_that_came_without_pass_is_sent_without_it():
-    permissions = Permissions(False, [PermissionEntry("USER", "1", Grant.READ, pass_=None)])  # noqa: FBT003
+    permissions = Permissions(False, [PermissionEntry("USER", "1", Grant.READ, pass_=None)])
     (entry,) = json.loads(requests.update_permissions(APP, 1, permissions).content)["entries"]
     assert "pass" not in entry
 
@@ -196,7 +196,7 @@ WITH_ID = {
     "delete_revision": lambda r, x: requests.delete_revision(r, 1, x),
     "delete_revision_of": lambda r, x: requests.delete_revision(r, x, 1),
     "get_permissions": requests.get_permissions,
-    "update_permissions": lambda r, x: requests.update_permissions(r, x, Permissions(True)),  # noqa: FBT003
+    "update_permissions": lambda r, x: requests.update_permissions(r, x, Permissions(True)),
     "update_session": lambda r, x: requests.create_multipart_update_session(r, x, **TYPED),
     "list_revisions": requests.list_revisions,
     "copy_revision": lambda r, x: requests.copy_revision(r, x, 1),

@@ -99,16 +99,16 @@ CASES = {
     "delete_revision/documented": (APP, [401, 430], {}, None),
     "delete_revision/product": (PRODUCT, [401, 430], {}, None),
     "delete_revision/no_content": (PRODUCT, [401, 430], {}, None),
-    "get_permissions/documented": (APP, [401], {}, Permissions(False, [ADA])),  # noqa: FBT003
-    "get_permissions/product": (PRODUCT, [401], {}, Permissions(False, [ADA])),  # noqa: FBT003
+    "get_permissions/documented": (APP, [401], {}, Permissions(False, [ADA])),
+    "get_permissions/product": (PRODUCT, [401], {}, Permissions(False, [ADA])),
     "get_permissions/an_entry_without_its_id": (
         PRODUCT,
         [401],
         {},
         (UnexpectedResponseError, r"entries\[0\]\.entityId"),
     ),
-    "update_permissions/documented": (APP, [401, Permissions(True, [ADA])], {}, None),  # noqa: FBT003
-    "update_permissions/product": (PRODUCT, [401, Permissions(True, [ADA])], {}, None),  # noqa: FBT003
+    "update_permissions/documented": (APP, [401, Permissions(True, [ADA])], {}, None),
+    "update_permissions/product": (PRODUCT, [401, Permissions(True, [ADA])], {}, None),
     "create_multipart_session/documented": (APP, [], DESCRIBED, SESSION),
     "create_multipart_session/product": (PRODUCT, [], DESCRIBED, SESSION),
     "create_multipart_session/id_as_number": (

@@ -1,0 +1,216 @@
+import asyncio
+import io
+import os
+import threading
+
+import pytest
+
+from domo_files_async import InvalidArgumentError, SourceChangedError, SourceError, TransferConfig
+from domo_files_async.emulator import Emulator
+from domo_files_async.engine.buffers import SEGMENT, Buffers
+
+DATA = os.urandom(5120)
+
+
+class AsyncReader:
+    """An asynchronous reader that can't go back, such as a StreamReader."""
+
+    def __init__(self, data):
+        self._data = io.BytesIO(data)
+
+    async def read(self, size):
+        return self._data.read(size)
+
+
+class AsyncSeekable(AsyncReader):
+    def __init__(self, data, shrink=0):
+        super().__init__(data)
+        self._grown = 0
+        self._size = len(data)
+        self._shrink = shrink
+        self.name = "<odd>"
+
+    async def seekable(self):
+        return True
+
+    async def tell(self):
+        return self._data.tell()
+
+    async def seek(self, offset, whence=0):
+        if whence == 2 and self._grown:
+            return self._size + self._grown
+        place = self._data.seek(offset, whence)
+        return place + self._shrink if whence == 2 else place
+
+    def grow(self):
+        self._grown = 5
+
+
+async def test_an_asynchronous_reader_is_a_stream(domo, emulator):
+    result = await domo.upload(AsyncReader(DATA), name="x")
+    assert await emulator.content(result.data_file_id) == DATA
+    reader = asyncio.StreamReader()
+    reader.feed_data(DATA)
+    reader.feed_eof()
+    result = await domo.upload(reader, name="x")
+    assert await emulator.content(result.data_file_id) == DATA
+
+
+async def test_an_asynchronous_file_may_be_larger_than_memory(emulator):
+    data = os.urandom(3_000_000)
+    config = TransferConfig(memory_budget=1024 * 1024, multipart_threshold=1)
+    async with emulator.session("ada", transfer=config) as domo:
+        result = await domo.upload(AsyncSeekable(data), name="x", part_size=1_400_000)
+    assert await emulator.content(result.data_file_id) == data
+
+
+async def test_an_asynchronous_file_that_grew_or_shrank_is_not_committed(domo, emulator):
+    source = AsyncSeekable(DATA)
+    with pytest.raises(SourceChangedError, match="5125"):
+        await domo.upload(source, name="x", progress=lambda _: source.grow())
+    with pytest.raises(SourceChangedError, match="ends at"):
+        await domo.upload(AsyncSeekable(DATA, shrink=10), name="x")
+    assert not emulator.files
+
+
+async def test_a_special_file_is_a_stream(domo, emulator, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    writing = threading.Thread(target=lambda: (tmp_path / "pipe").write_bytes(DATA))
+    writing.start()
+    result = await domo.upload(tmp_path / "pipe")
+    writing.join()
+    assert result.name == "pipe"
+    assert await emulator.content(result.data_file_id) == DATA
+
+
+class Broken(io.RawIOBase):
+    def seekable(self):
+        return True
+
+    def seek(self, *_):
+        return 5000
+
+    def tell(self):
+        return 0
+
+    def readinto(self, _):
+        raise OSError("The disk is gone")
+
+
+class Closed(io.BytesIO):
+    def tell(self):
+        raise ValueError("I/O operation on closed file")
+
+
+async def test_a_file_that_cannot_be_read_says_so(domo, emulator):
+    with pytest.raises(SourceError, match="The disk is gone"):
+        await domo.upload(Broken(), name="x")
+    with pytest.raises(SourceError, match="closed"):
+        await domo.upload(Closed(), name="x")
+    assert not emulator.files
+
+
+class OnlyRead:
+    """Seekable, but without readinto."""
+
+    def __init__(self, data):
+        self._data = io.BytesIO(data)
+        self.read, self.seek, self.tell = self._data.read, self._data.seek, self._data.tell
+
+
+async def test_a_file_without_readinto_is_read_all_the_same(domo, emulator):
+    result = await domo.upload(OnlyRead(DATA), name="x")
+    assert await emulator.content(result.data_file_id) == DATA
+
+
+@pytest.mark.parametrize("path", ["", "a\0b", b"bytes are data"])
+async def test_what_is_no_path_is_refused(domo, path):
+    class Odd:
+        def __fspath__(self):
+            return path
+
+    with pytest.raises(InvalidArgumentError):
+        await domo.upload(Odd(), name="x")
+
+
+async def test_a_stream_that_gives_text_is_refused(domo, emulator):
+    async def words():
+        yield "text"
+
+    with pytest.raises(InvalidArgumentError, match="str"):
+        await domo.upload(words(), name="x")
+    assert not emulator.files
+
+
+async def test_a_part_of_a_stream_must_fit_into_memory(domo, emulator):
+    async def chunks():
+        yield b"x"
+
+    with pytest.raises(InvalidArgumentError, match="memory_budget"):
+        await domo.upload(chunks(), name="x", part_size=65 << 20)
+    assert not emulator.requests
+
+
+async def test_memory_is_reused_and_never_more_than_the_budget():
+    buffers = Buffers(10 * SEGMENT)
+    first = await buffers.lease(6 * SEGMENT)
+    waiting = asyncio.ensure_future(buffers.lease(6 * SEGMENT))
+    later = asyncio.ensure_future(buffers.lease(SEGMENT * 2))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    assert not later.done()
+    first.release()
+    first.release()
+    second = await waiting
+    assert (await later).size == 2 * SEGMENT
+    assert buffers.held == 8 * SEGMENT
+    second.release()
+
+
+async def test_who_stops_waiting_for_memory_takes_none():
+    buffers = Buffers(10 * SEGMENT)
+    held = await buffers.lease(10 * SEGMENT)
+    gone = [asyncio.ensure_future(buffers.lease(8 * SEGMENT)) for _ in range(3)]
+    stays = asyncio.ensure_future(buffers.lease(10 * SEGMENT))
+    await asyncio.sleep(0)
+    gone[0].cancel()
+    await asyncio.sleep(0)
+    held.release()
+    gone[1].cancel()
+    gone[2].cancel()
+    await asyncio.gather(*gone, return_exceptions=True)
+    lease = await stays
+    assert buffers.held == 10 * SEGMENT
+    lease.release()
+    assert buffers.held == 0
+
+
+async def test_a_buffer_is_not_reused_while_a_thread_works_on_it():
+    buffers = Buffers(10 * SEGMENT)
+    lease = await buffers.lease(10 * SEGMENT)
+    lease.pin()
+    lease.release()
+    waiting = asyncio.ensure_future(buffers.lease(10 * SEGMENT))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    lease.unpin()
+    (await waiting).release()
+
+
+async def test_small_leases_never_wait_for_large_ones():
+    buffers = Buffers(32 * SEGMENT)
+    async with asyncio.timeout(5):
+        large = await buffers.lease(32 * SEGMENT)
+        with await buffers.lease(1000) as small:
+            assert len(small.view) == 1000
+        large.release()
+
+
+async def test_the_emulator_and_a_session_leave_no_thread(tmp_path):
+    (tmp_path / "x").write_bytes(DATA)
+    async with Emulator() as emulator, emulator.session("ada") as domo:
+        await domo.upload(tmp_path / "x")
+    for thread in threading.enumerate():
+        if thread.name.startswith("domo-files"):
+            thread.join(5)
+            assert not thread.is_alive()
