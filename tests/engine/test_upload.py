@@ -408,7 +408,7 @@ async def test_a_rate_limit_silences_the_whole_session(emulator):
         loop = asyncio.get_running_loop()
         silence = []
         uploading = asyncio.create_task(domo.upload(DATA, name="x"))
-        while not any(isinstance(event, Throttled) for event in seen):  # noqa: ASYNC110
+        while not any(isinstance(event, Throttled) for event in seen):
             await asyncio.sleep(0)
         began = loop.time()
         in_flight = emulator.in_flight
