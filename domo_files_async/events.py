@@ -34,6 +34,7 @@ __all__ = (
     "TransferFailed",
     "TransferFinished",
     "TransferStarted",
+    "notify",
 )
 
 _log = logging.getLogger("domo_files_async")

@@ -9,21 +9,34 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from domo_files_async.config import MAX_PARTS, Surface
 from domo_files_async.errors import InvalidArgumentError, UnsupportedOnSurfaceError
-from domo_files_async.models import Permissions
 from domo_files_async.protocol import responses
+from domo_files_async.protocol.arguments import (
+    checked_description,
+    checked_expand,
+    checked_flag,
+    checked_id,
+    checked_ids,
+    checked_name,
+    checked_permissions,
+    checked_range,
+    checked_session_id,
+    checked_type,
+)
 from domo_files_async.protocol.codec import unstructure_permissions
 from domo_files_async.protocol.messages import Request
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from domo_files_async.models import (
         CommittedUpload,
         DataFile,
+        Permissions,
         Revision,
         SessionId,
     )
@@ -52,12 +65,8 @@ __all__ = (
 )
 
 _ACCEPT = {"Accept": "application/json"}
-_EXPANDABLE = ("revisions", "metadata")
 _LONGEST_QUERY = 1_800
 _NEWEST = -1
-_SURROGATES = re.compile("[\ud800-\udfff]")
-_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-_TEXT_CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _DIGEST = re.compile("[0-9a-fA-F]{64}")
 
 
@@ -75,9 +84,9 @@ def upload_file(
     Source: Files API, "Upload a file".
     """
     pairs = [
-        ("name", _checked_name(name)),
-        ("description", _checked_description(description)),
-        ("public", _flag("public", public)),
+        ("name", checked_name(name)),
+        ("description", checked_description(description)),
+        ("public", checked_flag("public", public)),
     ]
     return Request(
         operation="upload_file",
@@ -130,14 +139,14 @@ def list_files(
 
     Source: Files API, "Get all files metadata".
     """
-    owned = _flag("limit_to_owned", limit_to_owned)
+    owned = checked_flag("limit_to_owned", limit_to_owned)
     if rules.surface is Surface.APP:
         common: list[tuple[str, str | None]] = [("limitToOwned", owned)]
     else:
-        owner = str(_checked_id(user_id, "user_id")) if limit_to_owned else None
+        owner = str(checked_id(user_id, "user_id")) if limit_to_owned else None
         common = [("userId", owner)]
-    expanded = [("expand", _checked_expand(expand))]
-    batches = [None] if ids is None else _batches(_checked_ids(ids))
+    expanded = [("expand", checked_expand(expand))]
+    batches = [None] if ids is None else _batches(checked_ids(ids))
     return [
         Request(
             operation="list_files",
@@ -163,7 +172,7 @@ def get_file(
         operation="get_file",
         method="GET",
         path=_file_path(rules, data_file_id, "/details"),
-        query=_query([("expand", _checked_expand(expand))]),
+        query=_query([("expand", checked_expand(expand))]),
         headers=_ACCEPT,
         repeatable=True,
         reader=responses.read_data_file,
@@ -187,10 +196,10 @@ def download(
 
     Source: Files API, "Download a file".
     """
-    part = "" if revision_id is None else f"/revisions/{_checked_id(revision_id, 'revision_id')}"
+    part = "" if revision_id is None else f"/revisions/{checked_id(revision_id, 'revision_id')}"
     headers = {"Accept": "*/*"}
     if byte_range is not None:
-        start, stop = _checked_range(byte_range)
+        start, stop = checked_range(byte_range)
         headers["Range"] = f"bytes={start}-{'' if stop is None else stop - 1}"
     return Request(
         operation="open_download",
@@ -207,7 +216,7 @@ def delete_revision(rules: SurfaceRules, data_file_id: int, revision_id: int) ->
 
     Source: Files API, "Delete a file".
     """
-    revision = _checked_id(revision_id, "revision_id")
+    revision = checked_id(revision_id, "revision_id")
     return Request(
         operation="delete_revision",
         method="DELETE",
@@ -244,7 +253,7 @@ def update_permissions(
         operation="update_permissions",
         method="PUT",
         path=_file_path(rules, data_file_id, "/permissions"),
-        **_json(unstructure_permissions(_checked_permissions(permissions))),
+        **_json(unstructure_permissions(checked_permissions(permissions))),
         repeatable=True,
         reader=responses.read_nothing,
     )
@@ -319,7 +328,7 @@ def upload_part(
         method="PUT",
         path=f"{_session_path(rules, session_id)}/part/{index}",
         query=_query([("checksum", lower)]),
-        headers={**_ACCEPT, "Content-Type": _checked_type(content_type)},
+        headers={**_ACCEPT, "Content-Type": checked_type(content_type)},
         repeatable=True,
         reader=responses.read_part_accepted(lower),
     )
@@ -360,7 +369,7 @@ def get_revision(rules: SurfaceRules, data_file_id: int, revision_id: int) -> Re
     """Get one revision's details; revision -1 is the newest. Product surface only."""
     _product_only(rules, "get_revision")
     if type(revision_id) is not int or revision_id != _NEWEST:
-        _checked_id(revision_id, "revision_id")
+        checked_id(revision_id, "revision_id")
     return Request(
         operation="get_revision",
         method="GET",
@@ -387,7 +396,7 @@ def list_revisions(rules: SurfaceRules, data_file_id: int) -> Request[list[Revis
 def copy_revision(rules: SurfaceRules, source_id: int, target_id: int) -> Request[int]:
     """Copy a data file's current revision as a new one of another. Product surface only."""
     _product_only(rules, "copy_revision")
-    source, target = _checked_id(source_id, "source_id"), _checked_id(target_id, "target_id")
+    source, target = checked_id(source_id, "source_id"), checked_id(target_id, "target_id")
     return Request(
         operation="copy_revision",
         method="POST",
@@ -447,14 +456,11 @@ def _product_only(rules: SurfaceRules, operation: str) -> None:
 
 
 def _file_path(rules: SurfaceRules, data_file_id: int, rest: str = "") -> str:
-    return f"{rules.base}/{_checked_id(data_file_id)}{rest}"
+    return f"{rules.base}/{checked_id(data_file_id)}{rest}"
 
 
 def _session_path(rules: SurfaceRules, session_id: str) -> str:
-    wrong = not isinstance(session_id, str) or session_id in {"", ".", ".."}
-    if wrong or _CONTROLS.search(session_id) or _SURROGATES.search(session_id):
-        raise InvalidArgumentError(f"{session_id!r} can't be a multipart session's id")
-    return f"{rules.multipart}/{quote(session_id, safe='')}"
+    return f"{rules.multipart}/{quote(checked_session_id(session_id), safe='')}"
 
 
 def _query(pairs: Iterable[tuple[str, str | None]]) -> str:
@@ -473,16 +479,16 @@ def _json(value: dict[str, Any]) -> dict[str, Any]:
 
 
 def _description_of(name: str, content_type: str, description: str | None) -> dict[str, Any]:
-    said = {"name": _checked_name(name)}
-    if _checked_description(description) is not None:
+    said = {"name": checked_name(name)}
+    if checked_description(description) is not None:
         said["description"] = str(description)
-    return {**said, "contentType": _checked_type(content_type), "Cache-Control": "no-cache"}
+    return {**said, "contentType": checked_type(content_type), "Cache-Control": "no-cache"}
 
 
 def _framed(
     rules: SurfaceRules, content_type: str, file_name: str, boundary: str
 ) -> dict[str, Any]:
-    checked = _checked_type(content_type)
+    checked = checked_type(content_type)
     if not rules.takes_forms:
         return {"headers": {**_ACCEPT, "Content-Type": checked}}
     # https://html.spec.whatwg.org/multipage/form-control-infrastructure.html#multipart-form-data
@@ -508,74 +514,3 @@ def _batches(ids: Iterable[int]) -> list[str | None]:
         else:
             batches.append(str(one))
     return batches
-
-
-def _checked_ids(ids: object) -> list[int]:
-    if not isinstance(ids, Iterable):
-        raise InvalidArgumentError(f"ids must be data file ids, not {ids!r}")
-    return [_checked_id(one) for one in ids]
-
-
-def _checked_permissions(permissions: object) -> Permissions:
-    if not isinstance(permissions, Permissions):
-        raise InvalidArgumentError(f"permissions must be Permissions, not {permissions!r}")
-    return permissions
-
-
-def _checked_id(value: object, what: str = "data_file_id") -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise InvalidArgumentError(f"{what} must be a whole number, not {value!r}")
-    return value
-
-
-def _checked_name(name: object) -> str:
-    if not isinstance(name, str) or not name.strip():
-        raise InvalidArgumentError(f"The name of a data file must be a text, not {name!r}")
-    if _CONTROLS.search(name) or _SURROGATES.search(name):
-        raise InvalidArgumentError(
-            f"The name {name!r} holds control characters, line breaks or broken Unicode"
-        )
-    return name
-
-
-def _checked_description(description: object) -> str | None:
-    if description is None:
-        return None
-    if not isinstance(description, str):
-        raise InvalidArgumentError(f"A description must be a text, not {description!r}")
-    if _TEXT_CONTROLS.search(description) or _SURROGATES.search(description):
-        raise InvalidArgumentError("The description holds control characters or broken Unicode")
-    return description
-
-
-def _checked_type(content_type: object) -> str:
-    good = isinstance(content_type, str) and content_type.isascii() and content_type.isprintable()
-    if not good or not re.fullmatch(r"[\w!#$&^.+-]+/[\w!#$&^.+*-]+(\s*;.*)?", str(content_type)):
-        raise InvalidArgumentError(f"{content_type!r} is no content type, such as text/csv")
-    return str(content_type)
-
-
-def _checked_expand(expand: object) -> str | None:
-    if not isinstance(expand, Iterable):
-        raise InvalidArgumentError(f"expand takes {' and '.join(_EXPANDABLE)}, not {expand!r}")
-    asked = [expand] if isinstance(expand, str) else list(expand)
-    for word in asked:
-        if word not in _EXPANDABLE:
-            raise InvalidArgumentError(f"expand takes {' and '.join(_EXPANDABLE)}, not {word!r}")
-    return ",".join(dict.fromkeys(asked)) or None
-
-
-def _checked_range(byte_range: object) -> tuple[int, int | None]:
-    if not isinstance(byte_range, Sequence) or len(byte_range) != 2:  # noqa: PLR2004 - a pair
-        raise InvalidArgumentError(f"byte_range must be (start, stop), not {byte_range!r}")
-    start, stop = byte_range
-    _checked_id(start, "the start of byte_range")
-    if stop is not None and _checked_id(stop, "the stop of byte_range") <= start:
-        raise InvalidArgumentError(f"byte_range must hold a byte: {byte_range!r} holds none")
-    return start, stop
-
-
-def _flag(name: str, value: object) -> str:
-    if not isinstance(value, bool):
-        raise InvalidArgumentError(f"{name} must be True or False, not {value!r}")
-    return "true" if value else "false"
