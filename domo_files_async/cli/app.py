@@ -18,7 +18,7 @@ from domo_files_async.version import __version__
 
 __all__ = ("app", "main")
 
-_INTERRUPTED = 130
+_WRONG_USAGE = 2
 
 app = typer.Typer(
     name="domo-files",
@@ -26,7 +26,6 @@ app = typer.Typer(
     "The instance and its credential come from the environment: DOMO_INSTANCE and "
     "DOMO_ACCESS_TOKEN, or DOMO_URL and DOMO_APP_SESSION. With --local FOLDER a command works on "
     "an emulator that is kept in that folder.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
@@ -38,8 +37,9 @@ def _show_version(asked: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(invoke_without_command=True)
 def _begin(
+    context: typer.Context,
     *,
     version: Annotated[  # noqa: ARG001 - its callback did all
         bool,
@@ -50,6 +50,11 @@ def _begin(
         # A name that the terminal's encoding can't write is no reason to stop.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    if context.invoked_subcommand is None:
+        # With rich it is printed already, and the text is empty.
+        if text := context.get_help().strip():
+            say(text)
+        raise typer.Exit(_WRONG_USAGE)
 
 
 for group in (demo, transfers, files, emulator):
@@ -62,11 +67,7 @@ def main() -> None:
         app(prog_name="domo-files")
     except InvalidArgumentError as error:
         complain(str(error))
-        sys.exit(2)
+        sys.exit(_WRONG_USAGE)
     except (DomoFilesError, OSError) as error:
         complain(str(error))
         sys.exit(1)
-    except SystemExit as ended:
-        if ended.code == _INTERRUPTED:
-            complain("Interrupted.")
-        raise

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from domo_files_async.cli import running
 from domo_files_async.cli.output import complain, say, size_of, tracked
 from domo_files_async.config import MIB
 from domo_files_async.models import Grant, PermissionEntry
@@ -45,7 +46,7 @@ def demo(
     # Other commands don't wait for a web server's modules.
     from domo_files_async.emulator import Emulator  # noqa: PLC0415
 
-    async def run(folder: Path) -> bool:
+    async def work(folder: Path) -> bool:
         source = file
         if source is None:
             source = folder / "demo.bin"
@@ -56,7 +57,7 @@ def demo(
             return await _round_trip(emulator, ada, source, folder)
 
     with tempfile.TemporaryDirectory(prefix="domo-files-") as folder:
-        if not asyncio.run(run(Path(folder))):
+        if not running.run(work(Path(folder))):
             raise typer.Exit(1)
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from domo_files_async.cli import running
 from domo_files_async.cli.output import complain, say, show, show_table, size_of
 from domo_files_async.cli.target import Json, Local, LocalUser, SurfaceChoice, Url, open_session
 
@@ -38,11 +38,11 @@ def list_files(
 ) -> None:
     """List data files."""
 
-    async def run() -> list[DataFile]:
+    async def work() -> list[DataFile]:
         async with open_session(local, user, url, surface) as domo:
             return await domo.list_files(ids=ids or None, limit_to_owned=owned)
 
-    files = asyncio.run(run())
+    files = running.run(work())
     found = {file.data_file_id for file in files}
     missing = [one for one in dict.fromkeys(ids or ()) if one not in found]
     if as_json:
@@ -69,12 +69,12 @@ def show_file(
 ) -> None:
     """Show one data file: its details, its revisions, and who may do what with it."""
 
-    async def run() -> tuple[DataFile, Permissions]:
+    async def work() -> tuple[DataFile, Permissions]:
         async with open_session(local, user, url, surface) as domo:
             file = await domo.get_file(data_file_id, expand=("revisions", "metadata"))
             return file, await domo.get_permissions(data_file_id)
 
-    file, permissions = asyncio.run(run())
+    file, permissions = running.run(work())
     if as_json:
         show({"file": file, "permissions": permissions}, as_json=True, text="")
         return

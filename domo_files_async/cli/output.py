@@ -70,6 +70,9 @@ def show_table(title: str, headings: Iterable[str], rows: Iterable[Iterable[str]
 @contextmanager
 def tracked(label: str, *, as_json: bool) -> Iterator[Callable[[Done], None]]:
     """Show a progress bar where there is a terminal; give the function that moves it."""
+    if as_json or not _err.is_terminal:
+        yield lambda _: None
+        return
     bar = Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),
@@ -77,7 +80,6 @@ def tracked(label: str, *, as_json: bool) -> Iterator[Callable[[Done], None]]:
         TransferSpeedColumn(),
         TimeRemainingColumn(),
         console=_err,
-        disable=as_json or not _err.is_terminal,
     )
     with bar:
         task = bar.add_task(label, total=None)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from domo_files_async.cli import running
 from domo_files_async.cli.output import complain, say, show, size_of, tracked
 from domo_files_async.cli.target import Json, Local, LocalUser, SurfaceChoice, Url, open_session
 from domo_files_async.errors import DestinationError, DomoFilesError, InvalidArgumentError
@@ -59,7 +59,7 @@ def upload(
         "verify": verify,
     }
 
-    async def run() -> int:
+    async def work() -> int:
         failed = 0
         async with open_session(local, user, url, surface) as domo:
             for source in sources:
@@ -86,7 +86,7 @@ def upload(
                 )
         return failed
 
-    if asyncio.run(run()):
+    if running.run(work()):
         raise typer.Exit(1)
 
 
@@ -109,7 +109,7 @@ def download(
     if to_stdout and as_json:
         raise InvalidArgumentError("Standard output takes the file or the JSON, not both")
 
-    async def run() -> None:
+    async def work() -> None:
         async with open_session(local, user, url, surface) as domo:
             with tracked(f"data file {data_file_id}", as_json=as_json) as progress:
                 result = await domo.download(
@@ -129,7 +129,7 @@ def download(
                 show(result, as_json=as_json, text=text)
 
     try:
-        asyncio.run(run())
+        running.run(work())
     except DestinationError as error:
         complain(str(error).replace("overwrite=True", "--overwrite"))
         raise typer.Exit(1) from None

@@ -52,8 +52,8 @@ def test_the_version_is_told(run):
 
 def test_no_command_is_wrong_usage_and_gets_the_help(run):
     ended = run()
-    assert ended.code == 2
-    assert "upload" in ended.out + ended.err
+    assert (ended.code, ended.err) == (2, "")
+    assert "upload" in ended.out
 
 
 @pytest.mark.parametrize(
@@ -65,8 +65,8 @@ def test_no_command_is_wrong_usage_and_gets_the_help(run):
         (["download"], "data_file_id"),
         (["ls", "--surface", "both"], "both"),
         (["demo", "--size", "0"], "--size"),
-        (["ls"], "DOMO_ACCESS_TOKEN"),
-        (["ls", "--url", "acme"], "DOMO_ACCESS_TOKEN"),
+        (["ls"], "domo_access_token"),
+        (["ls", "--url", "acme"], "domo_access_token"),
         (["ls", "--local", "x", "--url", "acme"], "not both"),
         (["upload", "a", "b", "--name", "c", "--local", "x"], "one file"),
         (["upload", "a", "b", "--revise", "4", "--local", "x"], "one file"),
@@ -80,7 +80,7 @@ def test_wrong_usage_is_told_on_standard_error(run, stdin, words, said):
     stdin(b"x")
     ended = run(*words)
     assert ended.code == 2
-    assert said in ended.err
+    assert said in ended.err.lower()
     assert ended.out == ""
     assert "Traceback" not in ended.err
 

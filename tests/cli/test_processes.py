@@ -40,7 +40,7 @@ def environment(emulator, surface=Surface.PRODUCT):
 async def test_what_is_done_ends_with_0_and_what_failed_with_1_and_wrong_usage_with_2(
     start, finish, emulator
 ):
-    for words, code in ((["ls"], 0), (["show", 404404], 1), (["shwo", 1], 2)):
+    for words, code in ((["ls"], 0), (["show", 404404], 1), (["nonsense"], 2)):
         ended = await finish(await start(*words, **environment(emulator)))
         assert ended.code == code
         assert "Traceback" not in ended.err
@@ -134,7 +134,9 @@ async def test_an_interrupted_upload_leaves_nothing_on_the_server(start, finish,
     assert "abort_multipart_session" in [one.operation for one in emulator.requests]
 
 
-async def test_an_interrupted_download_leaves_no_file(start, finish, emulator, tmp_path):
+async def test_an_interrupted_download_shows_no_file_and_the_next_one_is_whole(
+    start, finish, emulator, tmp_path
+):
     async with emulator.session("ada") as domo:
         data_file_id = await domo.upload_file(bytes(5_000_000), name="x.bin")
     emulator.requests = Noted("open_download")
@@ -144,7 +146,12 @@ async def test_an_interrupted_download_leaves_no_file(start, finish, emulator, t
     process.send_signal(signal.SIGINT)
     ended = await finish(process)
     assert (ended.code, ended.err) == (130, "Interrupted.\n")
-    assert list(tmp_path.iterdir()) == []
+    # What came is kept in a hidden file, from which the next one goes on.
+    assert [one for one in tmp_path.iterdir() if not one.name.startswith(".")] == []
+    ended = await finish(await start("download", data_file_id, **environment(emulator)))
+    assert ended.code == 0, ended.err
+    assert [one.name for one in tmp_path.iterdir()] == ["x.bin"]
+    assert (tmp_path / "x.bin").read_bytes() == bytes(5_000_000)
 
 
 @pytest.mark.parametrize("surface", Surface)
