@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import inspect
 import io
 
 import pytest
@@ -55,6 +56,42 @@ async def multipart(domo, *parts, name="parts.bin", data_file_id=None):
     for index, part in enumerate(parts, 1):
         await domo.upload_part(session_id, index, part)
     return session_id
+
+
+SIGNATURES = {
+    "upload_file": "source, *, name, description, public, content_type",
+    "upload_revision": "data_file_id, source, *, content_type",
+    "list_files": "*, ids, expand, limit_to_owned",
+    "get_file": "data_file_id, *, expand",
+    "open_download": "data_file_id, *, revision_id, byte_range",
+    "delete_revision": "data_file_id, revision_id",
+    "get_permissions": "data_file_id",
+    "update_permissions": "data_file_id, permissions",
+    "create_multipart_session": "*, name, content_type, description",
+    "create_multipart_update_session": "data_file_id, *, name, content_type, description",
+    "upload_part": "session_id, index, part, *, content_type, checksum",
+    "commit_multipart_session": "session_id",
+    "abort_multipart_session": "session_id",
+    "wait_for_scan": "data_file_id, *, timeout",
+    "grant_access": "data_file_id, *entries",
+    "revoke_access": "data_file_id, *principals",
+    "copy_revision": "source_id, target_id",
+    "get_revision": "data_file_id, revision_id",
+    "list_revisions": "data_file_id",
+    "duplicate_file": "data_file_id",
+    "delete_file": "data_file_id",
+}
+
+
+@pytest.mark.parametrize("method", SIGNATURES)
+def test_each_endpoint_takes_what_the_contract_says(method):
+    words, starred = [], False
+    for one in list(inspect.signature(getattr(DomoFilesSession, method)).parameters.values())[1:]:
+        if one.kind is one.KEYWORD_ONLY and not starred:
+            words.append("*")
+        starred = starred or one.kind in {one.KEYWORD_ONLY, one.VAR_POSITIONAL}
+        words.append(f"*{one.name}" if one.kind is one.VAR_POSITIONAL else one.name)
+    assert ", ".join(words) == SIGNATURES[method]
 
 
 async def test_a_file_is_uploaded_with_what_was_said_of_it(domo, emulator):
@@ -658,3 +695,16 @@ async def test_what_the_engine_uploads_is_what_the_endpoints_see(domo, emulator)
     back = await domo.download(result.data_file_id, buffer)
     assert buffer.getvalue() == b"0123456789"
     assert (back.path, back.size_bytes, back.sha256) == (None, 10, result.sha256)
+
+
+async def test_what_is_written_is_one_file_and_what_fails_is_none(domo, emulator):
+    async with domo.open_upload("x.csv", part_size=4) as writer:
+        for chunk in (b"01", b"23456", b"789"):
+            await writer.write(chunk)
+    assert await emulator.content(writer.result.data_file_id) == b"0123456789"
+    with pytest.raises(LookupError, match="mine"):
+        async with domo.open_upload("y.csv", part_size=4) as writer:
+            await writer.write(b"0123456789")
+            raise LookupError("mine")
+    assert [one.name for one in await domo.list_files()] == ["x.csv"]
+    assert emulator.open_sessions == []
