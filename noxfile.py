@@ -69,7 +69,7 @@ def coverage(session: nox.Session) -> None:
         )
     session.run("coverage", "erase")
     session.run("pytest", "-q", "-n", "auto", "--cov", "--cov-report=")
-    session.run("coverage", "report", "--fail-under=94")
+    session.run("coverage", "report", "--fail-under=97")
 
 
 @nox.session

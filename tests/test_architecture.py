@@ -113,3 +113,29 @@ def test_what_blocks_is_never_called_to_wait(module):
 
 def test_test_folders_are_no_packages():
     assert not list((ROOT.parent / "tests").rglob("__init__.py"))
+
+
+def drawn():
+    """Give the modules that the architecture page lists, and the folders that it doesn't open."""
+    page = (ROOT.parent / "docs" / "architecture.md").read_text("utf-8")
+    folder, names = "", set()
+    for line in page.partition("domo_files_async/\n")[2].partition("```")[0].splitlines():
+        name = line.split()[0]
+        if line.startswith("    "):
+            names.add(folder + name)
+        else:
+            folder = name if name.endswith("/") else ""
+            names.add(name)
+    opened = {f"{name.partition('/')[0]}/" for name in names if not name.endswith("/")}
+    return {name for name in names if name.endswith(".py")}, names - opened
+
+
+def test_the_page_on_architecture_lists_what_is_there():
+    modules, closed = drawn()
+    folders = {name for name in closed if name.endswith("/")}
+    assert modules == {
+        one
+        for one in MODULES
+        if not one.endswith("__init__.py") and f"{one.partition('/')[0]}/" not in folders
+    }
+    assert all((ROOT / folder).is_dir() for folder in folders)

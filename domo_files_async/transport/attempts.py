@@ -143,10 +143,10 @@ class Attempts:
             if is_refused and not renewed and may_go_again and await self._renewal.renew(asked):
                 renewed = True
                 continue
-            delay = self._next_delay(failure, attempt, repeatable=request.repeatable)
-            if delay is None or not may_go_again:
+            verdict = self._decide(failure, attempt, repeatable=request.repeatable)
+            if verdict is None or not may_go_again:
                 raise failure
-            self._budget.take()
+            delay = self._spend(verdict)
             self._tell(request, attempt, delay, failure, on_retry)
             await self._sleep(delay)
             attempt += 1
@@ -158,14 +158,10 @@ class Attempts:
             failure: What it broke off with.
             attempt: How often nothing came, from 1.
         """
-        delay = self._next_delay(failure, attempt, repeatable=True)
-        if delay is not None:
-            self._budget.take()
-        return delay
+        verdict = self._decide(failure, attempt, repeatable=True)
+        return None if verdict is None else self._spend(verdict)
 
-    def _next_delay(
-        self, failure: DomoFilesError, attempt: int, *, repeatable: bool
-    ) -> float | None:
+    def _decide(self, failure: DomoFilesError, attempt: int, *, repeatable: bool) -> Retry | None:
         self._keep_silence(failure)
         verdict = decide_retry(
             failure,
@@ -176,10 +172,15 @@ class Attempts:
             budget=self._budget,
         )
         match verdict:
-            case Retry(after=after):
-                return after
+            case Retry():
+                return verdict
             case GiveUp():
                 return None
+
+    def _spend(self, verdict: Retry) -> float:
+        if not verdict.is_free:
+            self._budget.take()
+        return verdict.after
 
     def _keep_silence(self, failure: DomoFilesError) -> None:
         asked = failure.retry_after if isinstance(failure, ApiError) else None

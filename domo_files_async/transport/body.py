@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from aiohttp.abc import AbstractStreamWriter
 
-__all__ = ("SLICE", "Body", "LentBody", "Outgoing", "StallWatch")
+__all__ = ("SLICE", "Body", "Outgoing", "StallWatch")
 
 SLICE = 256 * 1024
 """Bytes in one write: large enough to be cheap, small enough for TLS and for a stall to show."""
@@ -49,24 +49,6 @@ class Body(Protocol):
     def chunks(self) -> AsyncIterator[memoryview | bytes]:
         """Give the bytes from the beginning; each chunk is used until the next is asked for."""
         ...
-
-
-class LentBody:
-    """Bytes that the caller holds, and leaves alone until the request is over.
-
-    Args:
-        data: What to send.
-    """
-
-    repeatable = True
-
-    def __init__(self, data: bytes | bytearray | memoryview) -> None:
-        self._view = memoryview(data).cast("B")
-        self.size: int | None = len(self._view)
-
-    async def chunks(self) -> AsyncIterator[memoryview]:
-        """Give all of it."""
-        yield self._view
 
 
 class StallWatch:

@@ -270,3 +270,10 @@ async def test_a_stream_that_broke_off_is_judged_like_any_other_failure():
     delays = [mine.judge(TransportError("lost"), attempt=number) for number in (1, 2, 3)]
     assert delays == [1, 2, None]
     assert mine.judge(refusal(NotFoundError, 404), attempt=1) is None
+
+
+@in_no_time
+async def test_waiting_as_the_server_asked_spends_no_retry():
+    told = [refusal(RateLimitedError, 429, retry_after=1) for _ in range(3)]
+    http = FakeHttp(*told, refusal(ServerError, 503), "done")
+    assert await attempts(http, budget=1).send(request()) == "done"

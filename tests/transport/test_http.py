@@ -33,10 +33,10 @@ from domo_files_async.errors import (
 )
 from domo_files_async.protocol.surface import parse_instance
 from domo_files_async.transport import http as http_module
-from domo_files_async.transport.body import SLICE, LentBody
+from domo_files_async.transport.body import SLICE
 from domo_files_async.transport.http import Http
 from tests.servers import ScriptedServer, answer
-from tests.transport.tools import SECRET, Chunks, download, opened, request
+from tests.transport.tools import SECRET, Chunks, download, lent, opened, request
 
 MIB = 1024 * 1024
 
@@ -123,9 +123,9 @@ async def test_a_connection_is_used_again_for_all_kinds_of_requests():
         big = bytearray(b"x" * (3 * SLICE + 5))
         await http.send(request("GET"))
         await http.send(request("PUT", content=b"{}"))
-        await http.send(request("POST", prefix=b"<", suffix=b">"), LentBody(big))
+        await http.send(request("POST", prefix=b"<", suffix=b">"), lent(big))
         await http.send(request(), Chunks(b"ab", memoryview(b"cd"), b""))
-        await http.send(request(), LentBody(b""))
+        await http.send(request(), lent(b""))
         async with http.open_stream(download()) as stream:
             assert [chunk async for chunk in stream.chunks()] == [b"1"]
         await http.send(request("DELETE"))
@@ -146,7 +146,7 @@ async def test_bytes_arrive_whole_over_either_kind_of_connection(tls):
         ScriptedServer(script, tls=tls[0]) as server,
         opened(server, ssl=tls[1]) as http,
     ):
-        await http.send(request(), LentBody(data))
+        await http.send(request(), lent(data))
         await http.send(request(), Chunks(data[:10], data[10:]))
         assert got == [data, data]
         assert len(server.connections) == 1
@@ -161,7 +161,7 @@ async def test_the_observer_and_the_clock_are_told_of_each_reply():
         opened(server, observer=events.append, on_date=lambda *told: dates.append(told)) as http,
     ):
         began = asyncio.get_running_loop().time()
-        await http.send(request(prefix=b"<"), LentBody(b"12"), attempt=3)
+        await http.send(request(prefix=b"<"), lent(b"12"), attempt=3)
         with pytest.raises(NotFoundError):
             await http.send(request("GET"))
         ended = asyncio.get_running_loop().time()
@@ -185,7 +185,7 @@ async def test_bandwidth_is_asked_for_before_each_slice():
         ScriptedServer(replies(answer(200))) as server,
         opened(server, pace=pace) as http,
     ):
-        await http.send(request(prefix=b"<"), LentBody(bytes(SLICE + 1)))
+        await http.send(request(prefix=b"<"), lent(bytes(SLICE + 1)))
     assert asked == [1, SLICE, SLICE + 1 - 200_000]
 
 
@@ -252,7 +252,7 @@ async def test_an_answer_that_stops_coming_is_given_up(sent):
 
     async with ScriptedServer(script) as server, opened(server, stall=0.1) as http:
         with pytest.raises(StalledError) as caught:
-            await http.send(request(), LentBody(b"data"))
+            await http.send(request(), lent(b"data"))
         assert caught.value.request_sent
         await server.finished()
 
@@ -288,7 +288,7 @@ async def test_a_bandwidth_cap_is_no_stall():
         ScriptedServer(replies(answer(200, b"1"))) as server,
         opened(server, stall=0.05, pace=pace) as http,
     ):
-        assert await http.send(request(), LentBody(b"a")) == b"1"
+        assert await http.send(request(), lent(b"a")) == b"1"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the system's buffer can't be seen")
@@ -306,7 +306,7 @@ async def test_a_network_that_is_slow_is_no_stall(tls):
         ScriptedServer(script, tls=tls[0], buffer=65536) as server,
         opened(server, stall=0.6, ssl=tls[1]) as http,
     ):
-        assert await http.send(request(), LentBody(bytes(size))) == b"1"
+        assert await http.send(request(), lent(bytes(size))) == b"1"
 
 
 async def test_a_source_that_is_cancelled_with_its_request_hides_no_error():
@@ -371,7 +371,7 @@ async def test_a_connection_lost_in_the_body_is_known_not_to_have_been_enough(tl
         opened(server, ssl=tls[1]) as http,
     ):
         with pytest.raises(TransportError) as caught:
-            await http.send(request(), LentBody(bytes(64 * MIB)))
+            await http.send(request(), lent(bytes(64 * MIB)))
         assert not caught.value.request_sent
         assert sum(len(c.heads) for c in server.connections) == 1
 
@@ -385,9 +385,9 @@ async def test_a_kept_connection_that_is_gone_costs_one_error_and_nothing_is_sen
         connection.reset()
 
     async with ScriptedServer(script) as server, opened(server) as http:
-        await http.send(request(method), LentBody(b"first") if method == "PUT" else None)
+        await http.send(request(method), lent(b"first") if method == "PUT" else None)
         with pytest.raises(TransportError) as caught:
-            await http.send(request(method), LentBody(b"second") if method == "PUT" else None)
+            await http.send(request(method), lent(b"second") if method == "PUT" else None)
         assert caught.value.request_sent
         assert [len(c.heads) for c in server.connections] == [2]
 
@@ -400,7 +400,7 @@ async def test_a_kept_connection_that_was_closed_in_time_is_not_used():
 
     async with ScriptedServer(script) as server, opened(server) as http:
         for _ in range(3):
-            await http.send(request(), LentBody(b"x"))
+            await http.send(request(), lent(b"x"))
             await server.finished()
             for _ in range(5):
                 await asyncio.sleep(0)
@@ -556,8 +556,8 @@ async def test_a_cancel_is_prompt_and_leaves_nothing(tls, stuck):
 
     body = {
         "source": Chunks(b"a", asyncio.Event()),
-        "network": LentBody(bytes(64 * MIB)),
-        "answer": LentBody(b"abc"),
+        "network": lent(bytes(64 * MIB)),
+        "answer": lent(b"abc"),
     }[stuck]
     async with (
         ScriptedServer(script, tls=tls[0], buffer=4096) as server,
@@ -596,7 +596,7 @@ async def test_memory_is_free_as_soon_as_a_failed_send_is_over(tls, how):
         ScriptedServer(script, tls=tls[0], buffer=4096) as server,
         opened(server, ssl=tls[1], stall=0.3) as http,
     ):
-        sending = asyncio.create_task(http.send(request(), LentBody(buffer)))
+        sending = asyncio.create_task(http.send(request(), lent(buffer)))
         await half_way.wait()
         if how == "cancel":
             sending.cancel()
@@ -926,7 +926,7 @@ async def test_the_callers_aiohttp_session_is_used_and_breaks_nothing():
             assert await http.send(request("GET")) == data
             with pytest.raises(NotFoundError):
                 await http.send(request("GET"))
-            assert await http.send(request(), LentBody(b"x")) == b"1"
+            assert await http.send(request(), lent(b"x")) == b"1"
         assert not client.closed
         assert spoiled == []
         names = {name for head in server.connections[0].heads for name in head.headers}

@@ -6,11 +6,10 @@ import pytest
 from yarl import URL
 
 from domo_files_async.errors import AuthenticationError, UnexpectedResponseError
-from domo_files_async.transport.body import LentBody
 from domo_files_async.transport.credentials import Credential
 from domo_files_async.transport.redirects import follow_redirect
 from tests.servers import ScriptedServer, answer
-from tests.transport.tools import SECRET, download, opened, request
+from tests.transport.tools import SECRET, download, lent, opened, request
 
 HOME = URL("https://acme.domo.com/domo/data-files/v1/7?expand=x")
 MINE = Credential({"X-Token": SECRET})
@@ -151,7 +150,7 @@ async def test_nothing_is_sent_to_another_origin_that_an_upload_is_redirected_to
     ):
         for mine in (request("PUT"), request("GET")):
             with pytest.raises(UnexpectedResponseError, match="another origin"):
-                await http.send(mine, LentBody(b"data") if mine.method == "PUT" else None)
+                await http.send(mine, lent(b"data") if mine.method == "PUT" else None)
         assert far.connections == []
 
 
@@ -163,4 +162,4 @@ async def test_an_early_redirect_of_an_upload_to_the_login_page_is_told():
 
     async with ScriptedServer(start) as home, opened(home) as http:
         with pytest.raises(AuthenticationError):
-            await http.send(request("PUT"), LentBody(bytes(64 * 1024 * 1024)))
+            await http.send(request("PUT"), lent(bytes(64 * 1024 * 1024)))

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 
 from domo_files_async.auth import DeveloperToken
 from domo_files_async.config import Timeouts
+from domo_files_async.engine.bodies import HeldBody
 from domo_files_async.protocol.messages import Request
 from domo_files_async.protocol.responses import raise_for_error
 from domo_files_async.protocol.surface import parse_instance
@@ -27,6 +28,10 @@ def request(method="PUT", *, operation="upload_part", repeatable=True, reader=re
     return Request(
         operation=operation, method=method, path=path, repeatable=repeatable, reader=reader, **more
     )
+
+
+def lent(data):
+    return HeldBody([memoryview(data)])
 
 
 def download(**more):
