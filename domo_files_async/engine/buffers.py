@@ -14,6 +14,7 @@ upload is never stuck behind a large one.
 from __future__ import annotations
 
 import asyncio
+import functools
 import heapq
 import itertools
 import mmap
@@ -21,6 +22,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Protocol, Self, TypeAlias
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
 __all__ = ("SEGMENT", "Buffers", "Filler", "Lease")
@@ -147,6 +149,16 @@ class Buffers:
                 waiter.future.cancel()
                 self._serve()
             raise
+
+    def spare(self, size: int) -> Callable[[], None] | None:
+        """Take memory of the small leases' allotment for something that is held elsewhere.
+
+        Returns:
+            What gives it back; `None` where there isn't enough.
+        """
+        if not self._small.take(size):
+            return None
+        return functools.partial(self._small.give_back, size)
 
     def close_filling(self, filler: Filler, leases: list[Lease]) -> None:
         """Take note that *leases* come back by themselves from now on."""

@@ -76,7 +76,7 @@ async def upload_file(
     content_type: str | None,
 ) -> int:
     """Send one simple upload; see `DomoFilesSession.upload_file`."""
-    source = await open_source(given, shared.threads)
+    source = await open_source(given, shared.threads, shared.buffers)
     try:
         called = source.name if name is None else name
         if called is None:
@@ -100,7 +100,7 @@ async def upload_revision(
     shared: Shared, data_file_id: int, given: UploadInput, *, content_type: str | None
 ) -> int:
     """Send one simple upload of a revision; see `DomoFilesSession.upload_revision`."""
-    source = await open_source(given, shared.threads)
+    source = await open_source(given, shared.threads, shared.buffers)
     try:
         sending = SimpleUpload(
             shared=shared, content_type=_typed(content_type, source.content_type, source.name)

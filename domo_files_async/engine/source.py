@@ -19,6 +19,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import aiofiles.threadpool
+import attrs
 
 from domo_files_async.engine.threads import update_digest
 from domo_files_async.errors import InvalidArgumentError, SourceChangedError, SourceError
@@ -26,7 +27,7 @@ from domo_files_async.errors import InvalidArgumentError, SourceChangedError, So
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
 
-    from domo_files_async.engine.buffers import Lease
+    from domo_files_async.engine.buffers import Buffers, Lease
     from domo_files_async.engine.threads import Threads
 
 __all__ = (
@@ -47,6 +48,7 @@ __all__ = (
 UNTYPED = "application/octet-stream"
 
 _READ_SIZE = 256 * 1024
+_SMALL = 64 * 1024
 
 
 class SyncFile(Protocol):
@@ -74,6 +76,7 @@ class FileSource:
         what: How errors call it.
         read_at: Reads into a view at an offset, and says how many bytes; called in threads.
         size: Bytes.
+        first_state: What *state* gave at the beginning.
         state: Gives something that differs once the file was changed; called in a thread.
     """
 
@@ -84,6 +87,7 @@ class FileSource:
         read_at: Callable[[int, memoryview], int],
         *,
         size: int,
+        first_state: object,
         state: Callable[[], object],
         close: Callable[[], None] | None = None,
         name: str | None = None,
@@ -93,15 +97,11 @@ class FileSource:
         self._what = what
         self._read_at = read_at
         self._state = state
-        self._first_state: object = None
+        self._first_state = first_state
         self._close = close
         self.size = size
         self.name = name
         self.content_type = content_type
-
-    async def remember(self) -> None:
-        """Take note of the state that `check` compares with."""
-        self._first_state = await self._threads.run(self._state)
 
     async def fill(
         self, offset: int, view: memoryview, lease: Lease, *, hashed: bool
@@ -124,10 +124,7 @@ class FileSource:
     async def check(self) -> None:
         """Raise `SourceChangedError` if the file isn't what it was at the beginning."""
         if await self._threads.run(self._state) != self._first_state:
-            raise SourceChangedError(
-                f"{self._what} was changed while it was uploaded; nothing was committed. "
-                "Upload it again once nobody writes to it"
-            )
+            raise _changed(self._what)
 
     async def aclose(self) -> None:
         """Close what was opened here."""
@@ -222,19 +219,28 @@ class AsyncFileSource:
 
 
 class BytesSource:
-    """Bytes that the caller holds; they are sent from where they are."""
+    """Bytes that are held by the caller, or all of a small file; sent from where they are."""
 
-    def __init__(self, data: BytesLike) -> None:
+    def __init__(
+        self,
+        data: BytesLike,
+        *,
+        name: str | None = None,
+        release: Callable[[], None] | None = None,
+    ) -> None:
         self.view = memoryview(data).cast("B")
         self.size = len(self.view)
-        self.name: str | None = None
+        self.name = name
         self.content_type: str | None = None
+        self._release = release
 
     async def check(self) -> None:
-        """Find nothing: the checksums go with what was sent."""
+        """Find nothing: what was read is what is sent."""
 
     async def aclose(self) -> None:
-        """Close nothing."""
+        """Give the memory back."""
+        if self._release is not None:
+            self._release()
 
 
 class StreamSource:
@@ -272,8 +278,8 @@ RereadableSource: TypeAlias = FileSource | AsyncFileSource
 Source: TypeAlias = RereadableSource | BytesSource | StreamSource
 
 
-async def open_source(source: UploadInput, threads: Threads) -> Source:
-    """Make a source of whatever the caller gave.
+async def open_source(source: UploadInput, threads: Threads, buffers: Buffers) -> Source:
+    """Make a source of whatever the caller gave; all of a small file is read right away.
 
     Raises:
         InvalidArgumentError: It is nothing that bytes can be read from.
@@ -281,11 +287,11 @@ async def open_source(source: UploadInput, threads: Threads) -> Source:
     """
     given: Any = source
     if isinstance(given, str | os.PathLike):
-        return await _open_path(given, threads)
+        return await _open_path(given, threads, buffers)
     if isinstance(given, bytes | bytearray | memoryview):
         return BytesSource(given)
     if hasattr(given, "filename") and hasattr(given, "file"):
-        upload = await open_source(given.file, threads)
+        upload = await open_source(given.file, threads, buffers)
         upload.name = PurePath(given.filename).name if given.filename else None
         upload.content_type = getattr(given, "content_type", None) or None
         return upload
@@ -304,40 +310,95 @@ async def open_source(source: UploadInput, threads: Threads) -> Source:
     )
 
 
-async def _open_path(path: str | os.PathLike[str], threads: Threads) -> Source:
+async def _open_path(path: str | os.PathLike[str], threads: Threads, buffers: Buffers) -> Source:
     what = os.fspath(path)
     if not isinstance(what, str):
         raise InvalidArgumentError("Paths are strings or path objects; bytes are data")
     if not what or "\0" in what:
         raise InvalidArgumentError(f"{what!r} can't be a path")
+    release = buffers.spare(_SMALL)
+    opened = None
     try:
-        raw = await threads.open(open, what, "rb", buffering=0)
-    except OSError as error:
-        raise SourceError(f"{what} can't be opened: {error.strerror or error}") from error
+        opened = await threads.open(_open, what, _SMALL if release else 0)
+        source = _source_of(opened, what, threads, release)
+    except BaseException as error:
+        if release:
+            release()
+        if opened is not None:
+            opened.close()
+        if isinstance(error, OSError):
+            raise SourceError(f"{what} can't be opened: {error.strerror or error}") from error
+        raise
+    if release and opened.content is None:
+        release()
+    return source
+
+
+@attrs.frozen
+class _Opened:
+    """An open file, or all of a small one, which is closed again."""
+
+    raw: io.FileIO
+    status: os.stat_result
+    content: bytes | None
+    comes_once: bool
+
+    def close(self) -> None:
+        self.raw.close()
+
+
+def _open(what: str, small: int) -> _Opened:
+    raw = io.FileIO(what)
     try:
-        return await _open_raw(raw, what, threads)
+        status = os.fstat(raw.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            return _Opened(raw, status, None, comes_once=True)
+        if status.st_size > small:
+            return _Opened(raw, status, None, comes_once=False)
+        content = _read_whole(raw, status, what)
+        if content is None:
+            return _Opened(raw, status, None, comes_once=True)
+        raw.close()
+        return _Opened(raw, status, content, comes_once=False)
     except BaseException:
         raw.close()
         raise
 
 
-async def _open_raw(raw: io.FileIO, what: str, threads: Threads) -> Source:
-    fd, name = raw.fileno(), PurePath(what).name
-    status = os.fstat(fd)
-    if not stat.S_ISREG(status.st_mode):
+def _read_whole(raw: io.FileIO, status: os.stat_result, what: str) -> bytes | None:
+    """Read a small file; give `None` for one that holds bytes although it says that it is empty.
+
+    Such are the system's own files, as in /proc.
+    """
+    content = raw.read(status.st_size + 1)
+    if content and not status.st_size:
+        raw.seek(0)
+        return None
+    if len(content) != status.st_size or _file_state(os.fstat(raw.fileno())) != _file_state(status):
+        raise _changed(what)
+    return content
+
+
+def _source_of(
+    opened: _Opened, what: str, threads: Threads, release: Callable[[], None] | None
+) -> Source:
+    raw, name = opened.raw, PurePath(what).name
+    if opened.content is not None:
+        return BytesSource(opened.content, name=name, release=release)
+    if opened.comes_once:
         handle = aiofiles.threadpool.wrap(raw, executor=threads.executor)
         return StreamSource(_read_through(handle), name=name, close=raw.close)
-    opened = FileSource(
+    fd = raw.fileno()
+    return FileSource(
         threads,
         what,
         _positional_reader(raw),
-        size=status.st_size,
+        size=opened.status.st_size,
+        first_state=_file_state(opened.status),
         state=lambda: _file_state(os.fstat(fd)),
         close=raw.close,
         name=name,
     )
-    await opened.remember()
-    return opened
 
 
 def _positional_reader(raw: io.FileIO) -> Callable[[int, memoryview], int]:
@@ -366,30 +427,29 @@ async def _open_file(file: Any, threads: Threads) -> Source:
     what = _describe(file, name)
     if not (hasattr(file, "seek") and (not hasattr(file, "seekable") or file.seekable())):
         return StreamSource(_read_in_threads(file, threads), name=name)
+    lock = threading.Lock()
     try:
-        start, size = await threads.run(_measure, file)
+        start, size, state = await threads.run(_measure, file, lock)
     except (OSError, ValueError) as error:
         raise SourceError(f"{what} can't be read: {error}") from error
-    lock = threading.Lock()
-    opened = FileSource(
+    return FileSource(
         threads,
         what,
         _locked_reader(file, start, lock),
         size=size,
+        first_state=state,
         state=lambda: _object_state(file, lock),
         name=name,
     )
-    await opened.remember()
-    return opened
 
 
-def _measure(file: Any) -> tuple[int, int]:
+def _measure(file: Any, lock: threading.Lock) -> tuple[int, int, object]:
     start = file.tell()
     end = file.seek(0, os.SEEK_END)
     if end is None:  # SpooledTemporaryFile said nothing before Python 3.11
         end = file.tell()
     file.seek(start)
-    return start, max(0, end - start)
+    return start, max(0, end - start), _object_state(file, lock)
 
 
 async def _open_async_file(file: Any, threads: Threads) -> Source:
@@ -428,6 +488,13 @@ def checked_chunk(chunk: object) -> memoryview:
         return memoryview(chunk).cast("B")
     raise InvalidArgumentError(
         f"The source gave {type(chunk).__name__} where bytes were due: is it in text mode?"
+    )
+
+
+def _changed(what: str) -> SourceChangedError:
+    return SourceChangedError(
+        f"{what} was changed while it was uploaded; nothing was committed. "
+        "Upload it again once nobody writes to it"
     )
 
 

@@ -87,7 +87,7 @@ async def upload(
     verify: Verify,
 ) -> UploadResult:
     """Upload whatever the caller gave; see `DomoFilesSession.upload`."""
-    source = await open_source(given, shared.threads)
+    source = await open_source(given, shared.threads, shared.buffers)
     try:
         return await _Upload(
             shared=shared,

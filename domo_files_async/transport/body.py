@@ -34,6 +34,8 @@ __all__ = ("SLICE", "Body", "Outgoing", "StallWatch")
 SLICE = 256 * 1024
 """Bytes in one write: large enough to be cheap, small enough for TLS and for a stall to show."""
 
+_SMALL = 16 * 1024
+
 
 class Body(Protocol):
     """Data that is sent beside a request.
@@ -52,13 +54,15 @@ class Body(Protocol):
 
 
 class StallWatch:
-    """Ends what it guards when nothing moved for *stall* seconds."""
+    """Ends what it guards when nothing moved for *stall* seconds.
+
+    A movement only notes the time: one timer looks now and then how long it is ago.
+    """
 
     def __init__(self, stall: float) -> None:
         self._stall = stall
-        self._timeout: asyncio.Timeout | None = None
+        self._moved_at: float | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._is_paused = False
 
     @asynccontextmanager
     async def guard(self, gauge: Callable[[], int] | None = None) -> AsyncIterator[None]:
@@ -68,37 +72,42 @@ class StallWatch:
             gauge: Tells how many bytes are on their way; each change is a movement. With it, the
                 time counts from the first `moved` on.
         """
-        self._is_paused = gauge is not None
-        try:
-            async with asyncio.timeout(None if gauge else self._stall) as self._timeout:
-                if gauge is not None:
-                    self._look(gauge, 0)
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(None) as timeout:
+            self._moved_at = None if gauge else loop.time()
+            self._look_again(loop, timeout, gauge, 0)
+            try:
                 yield
-        finally:
-            self._timeout = None
-            if self._timer is not None:
-                self._timer.cancel()
+            finally:
+                if self._timer is not None:
+                    self._timer.cancel()
 
     def moved(self) -> None:
         """Start the time anew."""
-        self._is_paused = False
-        self._reschedule(asyncio.get_running_loop().time() + self._stall)
+        self._moved_at = asyncio.get_running_loop().time()
 
     def pause(self) -> None:
         """Stop the time until something moves."""
-        self._is_paused = True
-        self._reschedule(None)
+        self._moved_at = None
 
-    def _look(self, gauge: Callable[[], int], before: int) -> None:
-        level = gauge()
-        if level != before and not self._is_paused:
-            self.moved()
-        loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(self._stall / 4, self._look, gauge, level)
-
-    def _reschedule(self, when: float | None) -> None:
-        if self._timeout is not None and not self._timeout.expired():
-            self._timeout.reschedule(when)
+    def _look_again(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        timeout: asyncio.Timeout,
+        gauge: Callable[[], int] | None,
+        before: int,
+    ) -> None:
+        now = loop.time()
+        level = gauge() if gauge else before
+        if level != before and self._moved_at is not None:
+            self._moved_at = now
+        since = now if self._moved_at is None else self._moved_at
+        if now >= since + self._stall:
+            timeout.reschedule(now)
+            return
+        # What is gauged is looked at four times as often as it may stand still.
+        after = min(now + self._stall / 4, since + self._stall) if gauge else since + self._stall
+        self._timer = loop.call_at(after, self._look_again, loop, timeout, gauge, level)
 
 
 def _unsent(transport: asyncio.Transport) -> int:
@@ -146,6 +155,9 @@ class Outgoing(aiohttp.Payload):
         self._pace = pace
         size = body.size if body else 0
         self._size = None if size is None else len(prefix) + size + len(suffix)
+        # What has to be waited for is no reason to hold back the head.
+        is_small = self._size is not None and self._size <= _SMALL
+        self._joined = bytearray() if is_small and (not body or body.repeatable) else None
         self._task: asyncio.Task[None] | None = None
         self._transport: asyncio.Transport | None = None
         self._done = False
@@ -177,6 +189,8 @@ class Outgoing(aiohttp.Payload):
         if self._body is not None:
             await self._put_body(writer, self._body)
         await self._put(writer, self._suffix)
+        if self._joined:
+            await self._write_slices(writer, memoryview(self._joined))
         transport.set_write_buffer_limits()
         self.handed = self._done = True
 
@@ -239,7 +253,12 @@ class Outgoing(aiohttp.Payload):
             raise self.source_error
 
     async def _put(self, writer: StreamWriter, data: bytes | memoryview) -> None:
-        rest = memoryview(data)
+        if self._joined is None:
+            await self._write_slices(writer, memoryview(data))
+        else:
+            self._joined += data
+
+    async def _write_slices(self, writer: StreamWriter, rest: memoryview) -> None:
         while rest:
             size = min(len(rest), SLICE)
             if self._pace is not None:
@@ -251,9 +270,10 @@ class Outgoing(aiohttp.Payload):
             self.handed = self.written == self._size
             await writer.write(piece)
             await writer.drain()
-            # Lets the loop see an early answer, or the end of the connection: neither is found
-            # by writing, and a lost TLS connection swallows writes without an error.
-            await asyncio.sleep(0)
+            if rest:
+                # Lets the loop see an early answer, or the end of the connection: neither is found
+                # by writing, and a lost TLS connection swallows writes without an error.
+                await asyncio.sleep(0)
             self._watch.moved()
 
 

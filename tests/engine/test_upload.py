@@ -3,6 +3,7 @@ import hashlib
 import io
 import os
 import tempfile
+from pathlib import Path
 
 import aiofiles
 import pytest
@@ -27,6 +28,7 @@ from domo_files_async import (
 )
 
 DATA = bytes(range(256)) * 20  # 5,120 bytes: six parts of 1,000
+LARGE = bytes(range(256)) * 300  # 76,800 bytes: too many to be read at once
 
 
 def operations(emulator):
@@ -429,19 +431,34 @@ async def test_a_retry_after_that_is_too_long_ends_it_at_once(emulator):
 
 async def test_a_file_that_changes_while_it_is_read_is_not_committed(domo, emulator, tmp_path):
     path = tmp_path / "x"
-    path.write_bytes(DATA)
+    path.write_bytes(LARGE)
 
     def change(_):
-        path.write_bytes(DATA + b"more")
+        path.write_bytes(LARGE + b"more")
 
     with pytest.raises(SourceChangedError):
-        await domo.upload(path, progress=change)
+        await domo.upload(path, progress=change, part_size=20_000)
     assert not emulator.files
+
+
+async def test_a_small_file_is_sent_as_it_was_when_the_upload_began(domo, emulator, tmp_path):
+    path = tmp_path / "x"
+    path.write_bytes(DATA)
+    result = await domo.upload(path, progress=lambda _: path.write_bytes(b"other"))
+    assert result.parts == 6
+    assert await emulator.content(result.data_file_id) == DATA
+
+
+async def test_a_file_of_the_system_that_says_it_is_empty_is_read_nevertheless(domo, emulator):
+    path = Path("/proc/self/limits")
+    result = await domo.upload(path)
+    limits = await asyncio.to_thread(path.read_bytes)
+    assert await emulator.content(result.data_file_id) == limits
 
 
 async def test_a_file_that_shrinks_while_it_is_read_is_not_committed(emulator, tmp_path):
     path = tmp_path / "x"
-    path.write_bytes(DATA)
+    path.write_bytes(LARGE)
     config = TransferConfig(multipart_threshold=1000, part_size=1000, max_concurrency=1)
     async with emulator.session("ada", transfer=config) as domo:
         with pytest.raises(SourceChangedError):

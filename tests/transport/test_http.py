@@ -218,7 +218,7 @@ async def test_success_claimed_before_the_body_was_sent_is_no_success():
         await connection.send(answer(200, b"7"))
         await connection.rest()
 
-    body = Chunks(b"a", asyncio.Event(), size=2)
+    body = Chunks(b"a", asyncio.Event(), size=2, repeatable=False)
     async with ScriptedServer(script) as server, opened(server) as http:
         with pytest.raises(TransportError, match="before its body was sent") as caught:
             await http.send(request(), body)
@@ -327,7 +327,7 @@ async def test_a_source_that_is_cancelled_with_its_request_hides_no_error():
         opened(server, client=client) as http,
     ):
         with pytest.raises(TransportError) as caught:
-            await http.send(request(), Chunks(b"a", asyncio.Event(), size=2))
+            await http.send(request(), Chunks(b"a", asyncio.Event(), size=2, repeatable=False))
         assert not caught.value.request_sent
 
 
