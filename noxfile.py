@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pathlib
 import shutil
+import sys
 import tomllib
 
 import nox
@@ -28,7 +29,8 @@ def _interpreter(version: str) -> str | None:
     return shutil.which(f"python{version}")
 
 
-PYTHONS = [found for version in SUPPORTED if (found := _interpreter(version))] or ["python3"]
+HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
+OTHERS = [found for version in SUPPORTED if version != HERE and (found := _interpreter(version))]
 
 
 @nox.session
@@ -49,16 +51,16 @@ def typing(session: nox.Session) -> None:
     session.run("mypy", "noxfile.py", "tests/typing")
 
 
-@nox.session(python=PYTHONS)
+@nox.session(python=OTHERS)
 def tests(session: nox.Session) -> None:
-    """All tests, on each Python that is found."""
+    """All tests, on each other Python that is found; `coverage` runs them on this one."""
     session.install("-e", ".[cli]", *GROUPS["test"])
     session.run("pytest", "-n", "auto", *session.posargs)
 
 
 @nox.session
 def coverage(session: nox.Session) -> None:
-    """Branches: all of the pure folders by their own tests alone, 97 % of the whole."""
+    """All tests on this Python; branches: the pure folders by their own tests, and the whole."""
     session.install("-e", ".[cli]", *GROUPS["test"])
     for folder in PURE:
         session.run("coverage", "erase")
@@ -74,6 +76,15 @@ def coverage(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure uploads beside the plain way; see `benchmarks/`."""
-    session.install("-e", ".")
-    session.run("python", "benchmarks/upload.py", *session.posargs)
+    """Measure transfers beside the machine's limit and other clients; see `benchmarks/`."""
+    session.install("-e", ".[cli]", *GROUPS["bench"])
+    session.run("python", "-m", "benchmarks", *session.posargs)
+
+
+@nox.session
+def kills(session: nox.Session) -> None:
+    """Kill 200 uploads and go on with them; kill a job twenty times, and count what is there."""
+    session.install("-e", ".[cli]", *GROUPS["test"])
+    session.run("pytest", "-q", "tests/kill", "-n", "auto", "--kills", "200", *session.posargs)
+    settings = {"DOMO_FILES_KILLS": "20", "DOMO_FILES_KILL_FILES": "400"}
+    session.run("pytest", "-q", "tests/bulk/test_kill.py", *session.posargs, env=settings)

@@ -22,6 +22,7 @@ __all__ = (
     "Event",
     "Observer",
     "OutcomeSought",
+    "Parked",
     "PartRetried",
     "PartSent",
     "PartStarted",
@@ -29,6 +30,7 @@ __all__ = (
     "ProgressFunction",
     "RequestFinished",
     "RequestRetried",
+    "Resumed",
     "SessionCreated",
     "Throttled",
     "TransferFailed",
@@ -38,6 +40,8 @@ __all__ = (
 )
 
 _log = logging.getLogger("domo_files_async")
+
+_IDS = {"multipart": "{session_id}", "part": "{index}", "revisions": "{revision_id}"}
 
 
 @attrs.frozen(kw_only=True)
@@ -147,6 +151,16 @@ class RequestFinished(Event):
     """Bytes of the body that were sent."""
     elapsed: float
 
+    @property
+    def path_template(self) -> str:
+        """The path with names in the place of ids, such as `/multipart/{session_id}/commit`."""
+        names, before = [], ""
+        for segment in self.path.split("/"):
+            is_id = segment.lstrip("-").isdecimal() or before in {"multipart", "part"}
+            names.append(_IDS.get(before, "{data_file_id}") if is_id and segment else segment)
+            before = segment
+        return "/".join(names)
+
 
 @attrs.frozen(kw_only=True)
 class Throttled(Event):
@@ -186,6 +200,24 @@ class AbortFailed(Event):
 
     session_id: str
     error: BaseException
+
+
+@attrs.frozen(kw_only=True)
+class Parked(Event):
+    """A multipart session was left open for a later run, which the journal tells of it."""
+
+    session_id: str
+
+
+@attrs.frozen(kw_only=True)
+class Resumed(Event):
+    """A multipart session that an earlier run left is taken up."""
+
+    session_id: str
+    bytes_done: int
+    """Bytes that the server has already."""
+    parts_done: int
+    """Parts that it has."""
 
 
 @attrs.frozen

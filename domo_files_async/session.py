@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import ssl as tls
 from collections import Counter
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, Self
@@ -17,6 +18,7 @@ from domo_files_async.engine import download as downloads
 from domo_files_async.engine import endpoints
 from domo_files_async.engine import upload as uploads
 from domo_files_async.engine.endpoints import COMPUTE
+from domo_files_async.engine.observers import Observers
 from domo_files_async.engine.shared import ABORT_WITHIN, open_shared
 from domo_files_async.engine.writer import UploadWriter, open_writer
 from domo_files_async.errors import InvalidArgumentError, SessionStateError
@@ -24,15 +26,16 @@ from domo_files_async.protocol import requests
 from domo_files_async.protocol.surface import parse_instance, surface_rules
 
 if TYPE_CHECKING:
-    import ssl as tls
     from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator, Sequence
-    from contextlib import AbstractAsyncContextManager
+    from contextlib import AbstractAsyncContextManager, AbstractContextManager
+    from datetime import datetime
     from types import TracebackType
 
     from domo_files_async.auth import Auth
     from domo_files_async.engine.destination import DownloadOutput
     from domo_files_async.engine.download import DownloadStream
     from domo_files_async.engine.endpoints import Checksum
+    from domo_files_async.engine.journal import UploadJournal
     from domo_files_async.engine.shared import Shared
     from domo_files_async.engine.source import BytesLike, UploadInput
     from domo_files_async.engine.upload import Verify
@@ -94,9 +97,15 @@ class DomoFilesSession:
         user_agent: str | None = None,
         allow_insecure: bool = False,
     ) -> None:
+        if ssl is not None and not isinstance(ssl, tls.SSLContext):
+            raise InvalidArgumentError(
+                f"ssl must be an ssl.SSLContext, not {ssl!r}: certificates are always verified; to "
+                "trust one of your own, load it into a context"
+            )
         self._instance = parse_instance(instance, allow_insecure=allow_insecure)
         own: Surface = getattr(auth, "surface", Surface.PRODUCT)
         self._rules = surface_rules(surface or own, prefix=self._instance.prefix)
+        self._observers = Observers(observer)
         self._options: dict[str, Any] = {
             "auth": auth,
             "transfer": transfer,
@@ -106,7 +115,7 @@ class DomoFilesSession:
             "proxy": proxy,
             "trust_env": trust_env,
             "client": http,
-            "observer": observer,
+            "observer": self._observers,
             "user_agent": user_agent,
         }
         self._opened: AbstractAsyncContextManager[Shared] | None = None
@@ -140,13 +149,17 @@ class DomoFilesSession:
         )
 
     def __repr__(self) -> str:
-        where = f"{self._instance.origin}{self._instance.prefix}"
-        return f"{type(self).__name__}({where!r}, surface={self._rules.surface.name})"
+        return f"{type(self).__name__}({self.instance!r}, surface={self._rules.surface.name})"
 
     @property
     def surface(self) -> Surface:
         """Which of the two ways in this session uses."""
         return self._rules.surface
+
+    @property
+    def instance(self) -> str:
+        """Where it goes: origin and prefix, such as `https://acme.domo.com`."""
+        return self._instance.url
 
     async def __aenter__(self) -> Self:
         if self._opened is not None:
@@ -202,6 +215,15 @@ class DomoFilesSession:
             self._tasks[task] -= 1
             if not self._tasks[task]:
                 del self._tasks[task]
+
+    def observing(self, observer: Observer) -> AbstractContextManager[None]:
+        """Tell one more observer of all events, for as long as a `with` lasts."""
+        return self._observers.joined(observer)
+
+    def server_time(self) -> datetime | None:
+        """Give the earliest that the server's clock can show now; `None` before its first reply."""
+        shared = self._check()
+        return shared.clock.since(asyncio.get_running_loop().time())
 
     def set_upload_rate(self, bytes_per_second: float | None) -> None:
         """Change the bandwidth cap of all uploads together; `None` lifts it.
@@ -339,7 +361,7 @@ class DomoFilesSession:
     ) -> AsyncIterator[DownloadStream]:
         with self._using() as shared:
             async with (
-                shared.limits.permit(object()),
+                shared.limits.permit(object(), leisurely=True),
                 downloads.open_stream(shared, data_file_id, revision_id, byte_range) as stream,
             ):
                 yield stream
@@ -561,6 +583,7 @@ class DomoFilesSession:
         data_file_id: int | None = None,
         part_size: int | None = None,
         progress: ProgressFunction | None = None,
+        journal: UploadJournal | None = None,
         verify: Verify = "parts",
     ) -> UploadResult:
         """Upload anything of any size: in one request, or in parallel parts with checksums.
@@ -576,6 +599,9 @@ class DomoFilesSession:
             data_file_id: The data file that gets a new revision; `None` for a new data file.
             part_size: Bytes in a part; by default 16 MiB, and more where 10,000 wouldn't do.
             progress: Told of each part that the server accepted, on the loop.
+            journal: Lets a later run go on where this one ends, should the process die or the
+                network fail; only for what can be read again. Parts that the server has are not
+                sent again.
             verify: `"parts"`: each part goes with its SHA-256; `"sha256"`: the whole is compared
                 with what the server stored, too; `"none"`: no checksum at all.
 
@@ -586,6 +612,7 @@ class DomoFilesSession:
             OutcomeUnknownError: An answer was lost, and looking didn't tell.
             AccessNotSetError: It is there, but its access isn't what was asked for.
             ChecksumMismatchError: The server stored something else.
+            JournalError: The journal can't be used, or somebody else uploads the same with it.
         """
         with self._using() as shared:
             target = uploads.Target(
@@ -596,7 +623,13 @@ class DomoFilesSession:
                 data_file_id=data_file_id,
             )
             return await uploads.upload(
-                shared, source, target, part_size=part_size, progress=progress, verify=verify
+                shared,
+                source,
+                target,
+                part_size=part_size,
+                progress=progress,
+                journal=journal,
+                verify=verify,
             )
 
     def open_upload(

@@ -11,8 +11,7 @@ from typing import Annotated
 
 import typer
 
-from domo_files_async.cli import demo, emulator, files, transfers
-from domo_files_async.cli.output import complain, say
+from domo_files_async.cli.lazy import LazyGroup
 from domo_files_async.errors import DomoFilesError, InvalidArgumentError
 from domo_files_async.version import __version__
 
@@ -20,20 +19,21 @@ __all__ = ("app", "main")
 
 _WRONG_USAGE = 2
 
-app = typer.Typer(
+app: typer.Typer = typer.Typer(
     name="domo-files",
+    cls=LazyGroup,
     help="Move files to and from Domo, or an emulator of it on your own machine.\n\n"
     "The instance and its credential come from the environment: DOMO_INSTANCE and "
     "DOMO_ACCESS_TOKEN, or DOMO_URL and DOMO_APP_SESSION. With --local FOLDER a command works on "
     "an emulator that is kept in that folder.",
-    add_completion=False,
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
 
 
 def _show_version(asked: bool) -> None:
     if asked:
-        say(f"domo-files {__version__}")
+        _say(f"domo-files {__version__}")
         raise typer.Exit
 
 
@@ -51,14 +51,19 @@ def _begin(
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     if context.invoked_subcommand is None:
-        # With rich it is printed already, and the text is empty.
-        if text := context.get_help().strip():
-            say(text)
+        _say(context.get_help())
         raise typer.Exit(_WRONG_USAGE)
 
 
-for group in (demo, transfers, files, emulator):
-    group.register(app)
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+
+
+def _complain(error: Exception) -> None:
+    # What shows it takes longer to import than most commands need for their help.
+    from domo_files_async.cli.output import complain  # noqa: PLC0415
+
+    complain(str(error))
 
 
 def main() -> None:
@@ -66,8 +71,8 @@ def main() -> None:
     try:
         app(prog_name="domo-files")
     except InvalidArgumentError as error:
-        complain(str(error))
+        _complain(error)
         sys.exit(_WRONG_USAGE)
     except (DomoFilesError, OSError) as error:
-        complain(str(error))
+        _complain(error)
         sys.exit(1)

@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from domo_files_async.auth import AppSession, DeveloperToken
+from domo_files_async.cli.credentials import FILE_VARIABLE, Settings, read_settings
 from domo_files_async.cli.output import complain
 from domo_files_async.config import Surface
 from domo_files_async.errors import InvalidArgumentError
-from domo_files_async.session import DomoFilesSession
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from domo_files_async.auth import Auth
     from domo_files_async.emulator import Emulator
+    from domo_files_async.session import DomoFilesSession
 
-__all__ = ("Json", "Local", "LocalUser", "SurfaceChoice", "Url", "open_emulator", "open_session")
+__all__ = (
+    "Json",
+    "Local",
+    "LocalUser",
+    "SurfaceChoice",
+    "Url",
+    "choose",
+    "make_session",
+    "open_emulator",
+    "open_session",
+)
 
 Local = Annotated[
     Path | None,
@@ -74,19 +85,40 @@ async def open_session(
         ):
             yield session
         return
-    async with _from_environment(url, surface) as session:
+    async with make_session(url, surface) as session:
         yield session
 
 
-def _from_environment(url: str | None, surface: Surface | None) -> DomoFilesSession:
-    if url is None:
-        return DomoFilesSession.from_env(surface=surface)
-    token, app_session = os.environ.get("DOMO_ACCESS_TOKEN"), os.environ.get("DOMO_APP_SESSION")
-    if token and surface is not Surface.APP:
-        return DomoFilesSession(url, auth=DeveloperToken(token), surface=surface)
-    if app_session:
-        return DomoFilesSession(url, auth=AppSession(app_session), surface=surface)
+def choose(
+    settings: Settings, url: str | None, surface: Surface | None
+) -> tuple[str, Auth, Surface]:
+    """Choose the instance, the credential and the surface from options and settings.
+
+    Raises:
+        InvalidArgumentError: There is no instance, or no credential for it.
+    """
+    values = settings.values
+    token, app_session = values.get("DOMO_ACCESS_TOKEN"), values.get("DOMO_APP_SESSION")
+    instance, app_url = url or values.get("DOMO_INSTANCE"), url or values.get("DOMO_URL")
+    if token and instance and (surface is not Surface.APP or url is None):
+        return instance, DeveloperToken(token), surface or Surface.PRODUCT
+    if app_session and app_url:
+        return app_url, AppSession(app_session), surface or Surface.APP
+    if url is not None:
+        raise InvalidArgumentError(
+            "There is no credential for it in the environment: set DOMO_ACCESS_TOKEN, or "
+            "DOMO_APP_SESSION for the app surface"
+        )
     raise InvalidArgumentError(
-        "There is no credential for it in the environment: set DOMO_ACCESS_TOKEN, or "
-        "DOMO_APP_SESSION for the app surface"
+        "No instance is named: set DOMO_INSTANCE and DOMO_ACCESS_TOKEN, or DOMO_URL and "
+        f"DOMO_APP_SESSION, in the environment or in the file that {FILE_VARIABLE} names"
     )
+
+
+def make_session(url: str | None, surface: Surface | None, **options: Any) -> DomoFilesSession:
+    """Make a session on what the options and the settings say; *options* are its own."""
+    # What moves bytes takes longer to import than help does to show.
+    from domo_files_async.session import DomoFilesSession  # noqa: PLC0415
+
+    instance, auth, chosen = choose(read_settings(), url, surface)
+    return DomoFilesSession(instance, auth=auth, surface=chosen, **options)

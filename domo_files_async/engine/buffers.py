@@ -2,9 +2,11 @@
 
 Rule 1: what is leased and what is kept for reuse never exceed the budget together.
 Rule 2: who asked first is served first; a stream's part keeps the place of its first lease, so
-that parts that were begun are filled before others begin.
-Rule 3: memory that only stalled producers could give back is called back: the largest part that
-is being filled is closed and sent as it is.
+that parts that were begun are filled before others begin. While many producers keep up, no others
+begin; one that pauses makes room for the next.
+Rule 3: while somebody waits, a quarter of the memory is on its way back: if need be, parts that
+are being filled are closed and sent as they are, those of stalled producers before others, the
+largest first.
 Rule 4: a buffer goes back when its lease is released and no thread works on it any more.
 
 Small leases have an allotment of their own beside the budget, a sixteenth of it, so that a small
@@ -18,19 +20,31 @@ import functools
 import heapq
 import itertools
 import mmap
-from collections import defaultdict
+from collections import defaultdict, deque
 from typing import TYPE_CHECKING, Protocol, Self, TypeAlias
+
+import attrs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-__all__ = ("SEGMENT", "Buffers", "Filler", "Lease")
+__all__ = ("SEGMENT", "Buffers", "Filler", "Lease", "Spare")
 
 Buffer: TypeAlias = mmap.mmap | bytearray
 
 SEGMENT = 128 * 1024
 """Bytes of one lease of a stream's part, and the largest lease that counts as small."""
+
+_AT_ONCE = 16
+"""Streams whose parts are filled at once while their producers keep up; more of them would share
+the memory in crumbs, each of which is a part."""
+
+_PAUSE = 0.02
+"""Seconds after which a producer that asked for no more memory counts as stalled; on a loop that
+is behind, some more."""
+
+_TURNS = 8
 
 
 class Filler(Protocol):
@@ -110,7 +124,9 @@ class Buffers:
         self._kept_bytes = 0
         self._seniority = itertools.count()
         self._waiters: list[tuple[int, int, _Waiter]] = []
-        self._fillers: set[Filler] = set()
+        self._fillers: dict[Filler, float] = {}
+        self._looking: asyncio.TimerHandle | None = None
+        self._pause = _PAUSE
 
     @property
     def share(self) -> int:
@@ -136,7 +152,7 @@ class Buffers:
         assert size <= self.budget
         if filler is None and size <= SEGMENT and self._small.take(size):
             return Lease(self, bytearray(size), size, None)
-        seniority = self.next_seniority() if filler is None else filler.seniority
+        seniority = self._seniority_of(filler)
         waiter = _Waiter(size, filler, asyncio.get_running_loop().create_future())
         heapq.heappush(self._waiters, (seniority, self.next_seniority(), waiter))
         self._serve()
@@ -150,15 +166,15 @@ class Buffers:
                 self._serve()
             raise
 
-    def spare(self, size: int) -> Callable[[], None] | None:
-        """Take memory of the small leases' allotment for something that is held elsewhere.
+    async def spare(self, size: int) -> Spare:
+        """Wait for memory of the small leases' allotment, for what is held elsewhere.
 
-        Returns:
-            What gives it back; `None` where there isn't enough.
+        Args:
+            size: Bytes; where the whole allotment is smaller, less is given.
         """
-        if not self._small.take(size):
-            return None
-        return functools.partial(self._small.give_back, size)
+        size = min(size, self._small.size)
+        await self._small.wait(size)
+        return Spare(size, functools.partial(self._small.give_back, size))
 
     def close_filling(self, filler: Filler, leases: list[Lease]) -> None:
         """Take note that *leases* come back by themselves from now on."""
@@ -167,38 +183,83 @@ class Buffers:
             self._filling -= lease.size
             filler.held -= lease.size
         if not filler.held:
-            self._fillers.discard(filler)
+            self._fillers.pop(filler, None)
+        if self._waiters:
+            asyncio.get_running_loop().call_soon(self._serve)
 
     def rebalance(self) -> None:
         """Look again whether those who wait can be served."""
         if self._waiters:
             self._serve()
 
+    def _seniority_of(self, filler: Filler | None) -> int:
+        if filler is None:
+            return self.next_seniority()
+        if filler in self._fillers:
+            self._note(filler)
+        else:
+            filler.seniority = self.next_seniority()
+        return filler.seniority
+
+    def _note(self, filler: Filler) -> None:
+        # The last in the dictionary is the one that asked last.
+        self._fillers.pop(filler, None)
+        self._fillers[filler] = asyncio.get_running_loop().time()
+
     def _serve(self) -> None:
         while self._waiters:
             waiter = self._waiters[0][2]
             if waiter.future.done():
                 heapq.heappop(self._waiters)
-            elif self.held + waiter.size <= self.budget:
+            elif self.held + waiter.size > self.budget:
+                self._call_back(waiter.filler)
+                return
+            elif waiter.filler and waiter.filler not in self._fillers and self._is_busy():
+                self._look_again()
+                return
+            else:
                 heapq.heappop(self._waiters)
                 waiter.future.set_result(self._grant(waiter.size, waiter.filler))
-            else:
-                if self.held == self._filling:
-                    self._call_back(waiter.filler)
-                return
+
+    def _is_busy(self) -> bool:
+        asked = next(itertools.islice(reversed(self._fillers.values()), _AT_ONCE - 1, None), None)
+        return asked is not None and asked > asyncio.get_running_loop().time() - self._pause
+
+    def _look_again(self) -> None:
+        loop = asyncio.get_running_loop()
+        due = loop.time() + _PAUSE
+
+        def look() -> None:
+            self._looking = None
+            # Bytes that are there take a few turns of the loop, however long these are.
+            self._pause = _PAUSE + _TURNS * (loop.time() - due)
+            self._serve()
+
+        if self._looking is None:
+            self._looking = loop.call_at(due, look)
 
     def _call_back(self, asking: Filler | None) -> None:
-        closable = [filler for filler in self._fillers if filler.filled]
-        others = [filler for filler in closable if filler is not asking]
-        if closable:
-            max(others or closable, key=lambda filler: filler.filled).close_early()
+        waiting = {waiter.filler for _, _, waiter in self._waiters if not waiter.future.done()}
+        while self.held - self._filling < self.budget // 4:
+            closable = [filler for filler in self._fillers if filler.filled]
+            if not closable:
+                return
+            others = [filler for filler in closable if filler is not asking]
+            since = asyncio.get_running_loop().time() - self._pause
+            max(
+                others or closable,
+                key=lambda one: (
+                    one not in waiting and self._fillers[one] <= since,
+                    one.filled,
+                ),
+            ).close_early()
 
     def _grant(self, size: int, filler: Filler | None) -> Lease:
         self.held += size
         if filler is not None:
             self._filling += size
             filler.held += size
-            self._fillers.add(filler)
+            self._note(filler)
         kept = self._kept[size]
         if kept:
             self._kept_bytes -= size
@@ -222,33 +283,73 @@ class Buffers:
             self._filling -= lease.size
             lease.filler.held -= lease.size
             if not lease.filler.held:
-                self._fillers.discard(lease.filler)
+                self._fillers.pop(lease.filler, None)
         self._kept[lease.size].append(buffer)
         self._kept_bytes += lease.size
         self._serve()
 
     def close(self) -> None:
         """Let go of what is kept for reuse."""
+        if self._looking is not None:
+            self._looking.cancel()
         self._kept.clear()
         self._kept_bytes = 0
 
 
-class _Allotment:
-    """A bound on the sum of small leases."""
+@attrs.define(eq=False)
+class Spare:
+    """Memory that was set aside.
 
-    __slots__ = ("_free",)
+    Attributes:
+        size: Bytes.
+    """
+
+    size: int
+    _give_back: Callable[[], None]
+    _is_released: bool = attrs.field(default=False, init=False)
+
+    def release(self) -> None:
+        """Give it back; a second time does nothing."""
+        if not self._is_released:
+            self._is_released = True
+            self._give_back()
+
+
+class _Allotment:
+    """A bound on the sum of small leases; those who wait are served in order."""
+
+    __slots__ = ("_free", "_waiting", "size")
 
     def __init__(self, size: int) -> None:
+        self.size = size
         self._free = size
+        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
     def take(self, size: int) -> bool:
-        if size > self._free:
+        if size > self._free or self._waiting:
             return False
         self._free -= size
         return True
 
+    async def wait(self, size: int) -> None:
+        if self.take(size):
+            return
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.append((size, turn))
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self.give_back(size)
+            raise
+
     def give_back(self, size: int) -> None:
         self._free += size
+        while self._waiting and self._waiting[0][0] <= self._free:
+            size, turn = self._waiting.popleft()
+            if not turn.done():
+                self._free -= size
+                turn.set_result(None)
 
 
 class _Waiter:

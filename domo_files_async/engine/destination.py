@@ -9,21 +9,26 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import inspect
 import io
 import os
 import secrets
+import stat
+import struct
+import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeAlias
+from zlib import crc32
 
 from domo_files_async.errors import DestinationError, InvalidArgumentError
 from domo_files_async.planning.names import safe_file_name
 
 if TYPE_CHECKING:
-    import hashlib
-    from collections.abc import Awaitable, Iterator, Sequence
+    from collections.abc import Awaitable, Iterator
 
     from domo_files_async.engine.buffers import Lease
+    from domo_files_async.engine.digest import Digest
     from domo_files_async.engine.threads import Threads
 
 __all__ = (
@@ -35,7 +40,9 @@ __all__ = (
 )
 
 
-_STEP = 1024 * 1024
+_RECORD = struct.Struct("<8sQI")
+_MAGIC = b"frontier"
+_SEEKING = threading.Lock()
 
 
 class SyncWriter(Protocol):
@@ -50,11 +57,18 @@ class AsyncWriter(Protocol):
     def write(self, data: bytes, /) -> Awaitable[object]: ...
 
 
+Record: TypeAlias = "tuple[int, int]"
+"""Bytes of the whole file, and offset up to which all of them are there."""
+
 DownloadOutput: TypeAlias = "str | os.PathLike[str] | SyncWriter | AsyncWriter"
 
 
 class Partial:
     """A hidden file beside the destination, locked, into which a download goes. Used in threads.
+
+    While bytes come in order, its size says how many are there. When they come in any order, a
+    record behind the last byte's place says it, written before anything is put beyond, so that a
+    kill at any instant leaves either the one or the other.
 
     Args:
         path: Where the whole is going to be.
@@ -64,60 +78,126 @@ class Partial:
 
     def __init__(self, path: Path, identity: str | None) -> None:
         self.path, self._file, self._is_found_again = _claimed(path, identity)
-        self.size = os.fstat(self._file.fileno()).st_size
+        self._is_published = False
+        self._idle = threading.Condition()
+        self._users = 0
+        self._is_closing = False
+        self._keep: int | None = None
 
-    def digest(self, digests: Sequence[hashlib._Hash]) -> None:
-        """Digest what is there."""
-        self._file.seek(0)
-        while data := self._file.read(_STEP):
-            for digest in digests:
-                digest.update(data)
+    def take_up(self, total: int | None) -> int:
+        """Cut off what can't be gone on with; say how many bytes are left."""
+        size = os.fstat(self._file.fileno()).st_size
+        there = 0
+        if total is not None:
+            there = size if size <= total else self._recorded(total)
+        self._file.truncate(there)
+        return there
 
-    def truncate(self) -> None:
-        """Forget what is there."""
-        self._file.seek(0)
-        self._file.truncate()
-        self.size = 0
+    def restart(self) -> None:
+        """Forget what is there, once nobody writes any more."""
+        with self._idle:
+            self._idle.wait_for(lambda: not self._users)
+            self._file.truncate(0)
 
-    def write(self, view: memoryview) -> None:
-        """Append all of *view*."""
-        done = 0
-        while done < len(view):
-            done += self._file.write(view[done:])
-        self.size += len(view)
+    def write(self, offset: int, view: memoryview, record: Record | None) -> None:
+        """Put *view* in its place; *record* says what is there, unless bytes come in order."""
+        with self._used():
+            if record is not None:
+                total, frontier = record
+                self._put(total, _RECORD.pack(_MAGIC, frontier, _check(frontier)))
+            self._put(offset, view)
 
-    def publish(self, path: Path, *, overwrite: bool) -> None:
+    def digest(self, digest: Digest, stop: int, view: memoryview) -> None:
+        """Feed what is there up to *stop*, read through the memory of *view*."""
+        with self._used():
+            while digest.at < stop:
+                piece = view[: stop - digest.at]
+                count = _read_at(self._file, digest.at, piece)
+                if not count:
+                    raise OSError(errno.EIO, "It was cut short by somebody else")
+                digest.update(piece[:count])
+
+    def publish(self, path: Path, size: int, *, overwrite: bool) -> None:
         """Give it its name."""
-        os.fsync(self._file.fileno())
-        if overwrite:
-            if path.is_dir() and not path.is_symlink():
-                raise IsADirectoryError(errno.EISDIR, "Is a directory")
-            self.path.replace(path)
-        else:
-            # A link fails where something is; a rename would replace it.
-            try:
-                os.link(self.path, path, follow_symlinks=False)
-            except (NotImplementedError, PermissionError):
-                self.path.rename(path)
+        with self._used():
+            self._file.truncate(size)
+            os.fsync(self._file.fileno())
+            if overwrite:
+                if path.is_dir() and not path.is_symlink():
+                    raise IsADirectoryError(errno.EISDIR, "Is a directory")
+                self.path.replace(path)
             else:
-                self.path.unlink()
+                # A link fails where something is; a rename would replace it.
+                try:
+                    os.link(self.path, path, follow_symlinks=False)
+                except (NotImplementedError, PermissionError):
+                    self.path.rename(path)
+                else:
+                    self.path.unlink()
+            self._is_published = True
+
+    def close(self, keep: int | None = None) -> None:
+        """Close it, and remove it unless its first *keep* bytes are to be gone on with.
+
+        Whoever still works on it in another thread does it in the end.
+
+        Args:
+            keep: Bytes; `None` for all that are there.
+        """
+        with self._idle:
+            self._keep, self._is_closing = keep, True
+        self._close_if_idle()
+
+    @contextlib.contextmanager
+    def _used(self) -> Iterator[None]:
+        with self._idle:
+            if self._is_closing:
+                raise OSError(errno.EBADF, "It is closed")
+            self._users += 1
+        try:
+            yield
+        finally:
+            with self._idle:
+                self._users -= 1
+                self._idle.notify_all()
+            self._close_if_idle()
+
+    def _close_if_idle(self) -> None:
+        with self._idle:
+            if not self._is_closing or self._users:
+                return
+        with contextlib.suppress(OSError):
+            size = os.fstat(self._file.fileno()).st_size if self._keep is None else self._keep
+            if size and self._is_found_again and not self._is_published:
+                self._file.truncate(size)
+            elif not self._is_published:
+                self.path.unlink(missing_ok=True)
         self._file.close()
 
-    def keep(self) -> None:
-        """Leave it for another time, if there is anything in it."""
-        if self.size and self._is_found_again:
-            self._file.close()
-        else:
-            self.close()
+    def _put(self, offset: int, data: memoryview | bytes) -> None:
+        view = memoryview(data)
+        while view:
+            count = _write_at(self._file, offset, view)
+            view, offset = view[count:], offset + count
 
-    def close(self) -> None:
-        """Remove it."""
-        self.path.unlink(missing_ok=True)
-        self._file.close()
+    def _recorded(self, total: int) -> int:
+        record = bytearray(_RECORD.size + 1)
+        if _read_at(self._file, total, memoryview(record)) != _RECORD.size:
+            return 0
+        magic, frontier, check = _RECORD.unpack_from(record)
+        is_good = magic == _MAGIC and check == _check(frontier) and frontier <= total
+        return int(frontier) if is_good else 0
 
 
 class FileDestination:
-    """A path; nothing is there until `publish`."""
+    """A path; nothing is there until `publish`.
+
+    Attributes:
+        path: Where it is going to be.
+        takes_ranges: Whether bytes may come in any order.
+    """
+
+    takes_ranges = True
 
     def __init__(
         self, path: Path, threads: Threads, *, overwrite: bool, identity: str | None
@@ -139,43 +219,65 @@ class FileDestination:
         with self._translated():
             self._partial = await self._threads.open(Partial, self.path, self._identity)
 
-    async def take_up(self, total: int | None, digests: Sequence[hashlib._Hash]) -> int:
-        """Digest what is there already; say how many bytes that is."""
-        partial = self._opened
-        if partial.size and (total is None or partial.size > total):
-            await self._threads.run(partial.truncate)
-        elif partial.size:
-            await self._threads.run(partial.digest, digests)
-        return partial.size
+    async def take_up(self, total: int | None) -> int:
+        """Say how many of *total* bytes are there already, from the first one on."""
+        with self._translated():
+            return await self._threads.run(self._opened.take_up, total)
 
-    async def write(self, view: memoryview, lease: Lease, digests: Sequence[hashlib._Hash]) -> None:
-        """Digest and append *view*, a piece of the lease's memory.
+    async def write(
+        self,
+        offset: int,
+        view: memoryview,
+        lease: Lease,
+        *,
+        digest: Digest | None,
+        record: Record | None,
+    ) -> None:
+        """Put *view*, a piece of the lease's memory, in its place, and feed *digest* with it.
 
         Raises:
             DestinationError: It can't be written.
         """
         with self._translated():
-            await self._threads.run_on((lease,), _digest_and_write, digests, self._opened, view)
+            await self._threads.run_on(
+                (lease,), _write_and_digest, self._opened, offset, view, digest, record
+            )
 
-    async def publish(self) -> None:
+    async def reread(self, digest: Digest, stop: int, lease: Lease) -> None:
+        """Feed *digest* with what is there up to *stop*, read through the lease's memory.
+
+        Raises:
+            DestinationError: It can't be read.
+        """
+        with self._translated():
+            await self._threads.run_on((lease,), self._opened.digest, digest, stop, lease.view)
+
+    async def restart(self) -> bool:
+        """Forget what is there; say whether that could be done."""
+        with self._translated():
+            await self._threads.run(self._opened.restart)
+        return True
+
+    async def publish(self, size: int) -> None:
         """Make the file visible, complete.
 
         Raises:
             DestinationError: Something came there meanwhile, or it can't be written.
         """
         with self._translated():
-            await self._threads.run(self._opened.publish, self.path, overwrite=self._overwrite)
-        self._partial = None
+            await self._threads.run(
+                self._opened.publish, self.path, size, overwrite=self._overwrite
+            )
 
-    def leave(self, *, resumable: bool) -> None:
-        """Leave nothing behind, or the partial file if a later download can go on with it."""
+    async def leave(self, keep: int | None) -> None:
+        """Leave nothing behind, or what a later download can go on from; also when cancelled.
+
+        Args:
+            keep: Bytes from the first one on; `None` for all that are there.
+        """
         partial, self._partial = self._partial, None
         if partial is not None:
-            with contextlib.suppress(OSError):
-                if resumable and self._identity is not None:
-                    partial.keep()
-                else:
-                    partial.close()
+            await self._threads.finish(functools.partial(partial.close, keep))
 
     @property
     def _opened(self) -> Partial:
@@ -194,23 +296,53 @@ class FileDestination:
             ) from error
 
 
-def _digest_and_write(digests: Sequence[hashlib._Hash], partial: Partial, view: memoryview) -> None:
-    _digest_all(digests, view)
-    partial.write(view)
+def _write_and_digest(
+    partial: Partial, offset: int, view: memoryview, digest: Digest | None, record: Record | None
+) -> None:
+    partial.write(offset, view, record)
+    if digest is not None:
+        digest.update(view)
+
+
+def _check(frontier: int) -> int:
+    return crc32(b"%d" % frontier)
+
+
+def _write_at(opened: io.FileIO, offset: int, view: memoryview) -> int:
+    if hasattr(os, "pwrite"):
+        return os.pwrite(opened.fileno(), view, offset)
+    with _SEEKING:  # pragma: no cover - on Windows
+        opened.seek(offset)
+        return opened.write(view) or 0
+
+
+def _read_at(opened: io.FileIO, offset: int, view: memoryview) -> int:
+    if hasattr(os, "preadv"):
+        return os.preadv(opened.fileno(), [view], offset)
+    with _SEEKING:  # pragma: no cover - not on every system
+        opened.seek(offset)
+        return opened.readinto(view) or 0
 
 
 def _claimed(path: Path, identity: str | None) -> tuple[Path, io.FileIO, bool]:
     if identity is not None:
         partial = path.with_name(f".{path.name}.{identity}.part")
-        opened = io.FileIO(partial, "a+b", opener=_not_through_links)
-        if _lock(opened) and partial.exists():
+        opened = io.FileIO(partial, "r+b", opener=_made_if_need_be)
+        if _is_ours(opened) and _lock(opened) and partial.exists():
             return partial, opened, True
-        # Another download is at it, or has just published it.
+        # Another download is at it, or has just published it, or somebody has put it there.
         opened.close()
     partial = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
     opened = io.FileIO(partial, "x+b", opener=_not_through_links)
     _lock(opened)
     return partial, opened, False
+
+
+def _is_ours(opened: io.FileIO) -> bool:
+    found = os.fstat(opened.fileno())
+    is_own = not hasattr(os, "geteuid") or found.st_uid == os.geteuid()
+    # Of two names, the other may be that of a file which mustn't be written to.
+    return is_own and stat.S_ISREG(found.st_mode) and found.st_nlink <= 1
 
 
 def _lock(opened: io.FileIO) -> bool:
@@ -229,6 +361,7 @@ class WriterDestination:
     """A writable of the caller's: what was written before a failure stays written."""
 
     path = None
+    takes_ranges = False
 
     def __init__(self, writer: Any, threads: Threads) -> None:
         self._writer = writer
@@ -239,13 +372,26 @@ class WriterDestination:
     async def open(self) -> None:
         """Need nothing."""
 
-    async def take_up(self, total: int | None, digests: Sequence[hashlib._Hash]) -> int:  # noqa: ARG002 - nothing is there
+    async def take_up(self, total: int | None) -> int:  # noqa: ARG002 - nothing is there
         """Begin at the beginning."""
         return 0
 
-    async def write(self, view: memoryview, lease: Lease, digests: Sequence[hashlib._Hash]) -> None:
-        """Digest *view*, a piece of the lease's memory, and hand it on."""
-        await self._threads.run_on((lease,), _digest_all, digests, view)
+    async def write(
+        self,
+        offset: int,  # noqa: ARG002 - they come in order
+        view: memoryview,
+        lease: Lease,
+        *,
+        digest: Digest | None,
+        record: Record | None,  # noqa: ARG002 - the same
+    ) -> None:
+        """Feed *digest* with *view*, a piece of the lease's memory, and hand it on.
+
+        Raises:
+            DestinationError: It can't be written.
+        """
+        assert digest is not None
+        await self._threads.run_on((lease,), digest.update, view)
         data = bytes(view)
         try:
             if self._is_async:
@@ -258,10 +404,18 @@ class WriterDestination:
             ) from error
         self._written += len(data)
 
-    async def publish(self) -> None:
+    async def reread(self, digest: Digest, stop: int, lease: Lease) -> NoReturn:
+        """Refuse: what was handed on is gone."""
+        raise NotImplementedError
+
+    async def restart(self) -> bool:
+        """Say whether nothing was handed on yet."""
+        return not self._written
+
+    async def publish(self, size: int) -> None:
         """Have nothing to do: it is the caller's."""
 
-    def leave(self, *, resumable: bool) -> None:
+    async def leave(self, keep: int | None) -> None:
         """Have nothing to do: it is the caller's."""
 
     def _write_all(self, data: bytes) -> None:
@@ -270,11 +424,6 @@ class WriterDestination:
             # A raw file may take less than it is given; others say nothing of it.
             count = self._writer.write(view)
             view = view[len(view) if count is None else count :]
-
-
-def _digest_all(digests: Sequence[hashlib._Hash], view: memoryview) -> None:
-    for digest in digests:
-        digest.update(view)
 
 
 Destination: TypeAlias = FileDestination | WriterDestination
@@ -326,6 +475,10 @@ async def open_destination(
 
 def _not_through_links(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
+
+
+def _made_if_need_be(path: str, flags: int) -> int:
+    return _not_through_links(path, flags | os.O_CREAT)
 
 
 def _exists(path: Path) -> DestinationError:

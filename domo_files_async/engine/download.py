@@ -1,16 +1,18 @@
-"""Downloads: one verified stream to a destination that is complete or not there at all."""
+"""Downloads: a stream as it comes, or a verified file that is complete or not there at all."""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
+import functools
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import attrs
 
 from domo_files_async.engine.destination import open_destination
+from domo_files_async.engine.digest import Digest
 from domo_files_async.engine.outcomes import list_revisions
+from domo_files_async.engine.ranges import Fetch
 from domo_files_async.errors import (
     ChecksumMismatchError,
     TransportError,
@@ -18,7 +20,6 @@ from domo_files_async.errors import (
 )
 from domo_files_async.events import (
     Progress,
-    RequestRetried,
     TransferFailed,
     TransferFinished,
     TransferStarted,
@@ -30,7 +31,6 @@ from domo_files_async.protocol.headers import read_content_disposition, read_con
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from domo_files_async.engine.buffers import Lease
     from domo_files_async.engine.destination import Destination, DownloadOutput
     from domo_files_async.engine.shared import Shared
     from domo_files_async.events import ProgressFunction
@@ -38,9 +38,6 @@ if TYPE_CHECKING:
     from domo_files_async.transport.http import ReplyStream
 
 __all__ = ("DownloadStream", "download", "open_stream")
-
-_GATHER = 1024 * 1024
-"""Bytes that are gathered before they are hashed and written in one go."""
 
 
 class DownloadStream:
@@ -140,24 +137,26 @@ async def download(
         name=file.name,
         fallback=f"data-file-{data_file_id}",
         overwrite=overwrite,
-        identity=f"{data_file_id}-{number}" if resume and number is not None else None,
+        # What an earlier download left is gone on with only where the whole can be proven.
+        identity=f"{data_file_id}-{number}" if resume and _is_provable(revision) else None,
     )
     run = _Download(
         shared=shared,
         data_file_id=data_file_id,
         revision_id=number,
-        revision=revision if verify else None,
-        total=revision.size_bytes if revision else None,
+        revision=revision,
+        verify=verify,
         destination=destination,
         progress=progress,
     )
     try:
         return await run.run(file.name)
-    except ChecksumMismatchError:
-        destination.leave(resumable=False)
-        raise
     finally:
-        destination.leave(resumable=True)
+        await destination.leave(run.worth_keeping)
+
+
+def _is_provable(revision: Revision | None) -> bool:
+    return revision is not None and bool(revision.sha256_hash_value or revision.md5_hash)
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -166,33 +165,41 @@ class _Download:
     data_file_id: int
     revision_id: int | None
     revision: Revision | None
-    total: int | None
+    verify: bool
     destination: Destination
     progress: ProgressFunction | None
     transfer: int = attrs.field(init=False)
     began: float = attrs.field(init=False)
-    done: int = attrs.field(default=0, init=False)
-    sha256: hashlib._Hash = attrs.field(factory=hashlib.sha256, init=False)
-    md5: hashlib._Hash | None = attrs.field(default=None, init=False)
+    fetch: Fetch = attrs.field(init=False)
+    reported: int = attrs.field(default=0, init=False)
+    is_damaged: bool = attrs.field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.transfer = self.shared.next_transfer()
         self.began = asyncio.get_running_loop().time()
-        revision = self.revision
-        if revision and revision.sha256_hash_value is None and revision.md5_hash is not None:
-            self.md5 = hashlib.md5(usedforsecurity=False)
+        self.fetch = self._make_fetch()
+
+    def _make_fetch(self) -> Fetch:
+        return Fetch(
+            shared=self.shared,
+            data_file_id=self.data_file_id,
+            revision_id=self.revision_id,
+            total=self._total,
+            destination=self.destination,
+            make_digest=functools.partial(Digest, self.revision),
+            transfer=self.transfer,
+            report=self._report,
+        )
 
     async def run(self, name: str) -> DownloadResult:
         shared = self.shared
         shared.emit(
-            TransferStarted(kind="download", name=name, size=self.total, transfer=self.transfer)
+            TransferStarted(kind="download", name=name, size=self._total, transfer=self.transfer)
         )
         try:
-            self.done = await self.destination.take_up(self.total, self._digests)
-            async with shared.limits.permit(self):
-                await self._receive()
-            self._verify()
-            await self.destination.publish()
+            await self._receive()
+            size = self.fetch.frontier
+            await self.destination.publish(size)
         except BaseException as error:
             shared.emit(
                 TransferFailed(
@@ -200,13 +207,14 @@ class _Download:
                 )
             )
             raise
-        self._report(self.done)
+        if self.progress is not None:
+            self.progress(Progress(size, size, 0, 0))
         shared.emit(
             TransferFinished(
                 kind="download",
                 data_file_id=self.data_file_id,
                 revision_id=self.revision_id,
-                size=self.done,
+                size=size,
                 elapsed=self._elapsed,
                 transfer=self.transfer,
             )
@@ -215,101 +223,53 @@ class _Download:
             path=self.destination.path,
             data_file_id=self.data_file_id,
             revision_id=self.revision_id,
-            size_bytes=self.done,
-            sha256=self.sha256.hexdigest(),
+            size_bytes=size,
+            sha256=self.fetch.digest.sha256,
             elapsed=self._elapsed,
         )
 
-    async def _receive(self) -> None:
-        """Receive all of it; a connection that drops is followed by one that goes on from there."""
-        attempt = 0
-        while True:
-            before = self.done
-            error = await self._receive_once()
-            if error is None:
-                return
-            # Whatever arrived is progress, after which the attempts count anew.
-            attempt = 1 if self.done > before else attempt + 1
-            delay = self.shared.attempts.judge(error, attempt=attempt)
-            if delay is None:
-                raise error
-            self.shared.emit(
-                RequestRetried(
-                    operation="open_download",
-                    attempt=attempt,
-                    delay=delay,
-                    error=error,
-                    transfer=self.transfer,
-                )
-            )
-            await asyncio.sleep(delay)
-
-    async def _receive_once(self) -> TransportError | None:
-        """Receive what is left; give the error that it broke off with, if it did."""
-        byte_range = (self.done, None) if self.done else None
-        if self.total is not None and self.done >= self.total > 0:
-            return None
-        broke_off: TransportError | None = None
-        with await self.shared.buffers.lease(min(_GATHER, self.shared.buffers.share)) as lease:
-            filled = 0
-            async with open_stream(
-                self.shared, self.data_file_id, self.revision_id, byte_range
-            ) as stream:
-                try:
-                    async for chunk in stream:
-                        start = 0
-                        while start < len(chunk):
-                            count = min(len(chunk) - start, lease.size - filled)
-                            lease.view[filled : filled + count] = chunk[start : start + count]
-                            start, filled = start + count, filled + count
-                            if filled == lease.size:
-                                await self._keep(lease.view, lease)
-                                filled = 0
-                except TransportError as error:
-                    broke_off = error
-            await self._keep(lease.view[:filled], lease)
-        return broke_off
-
-    async def _keep(self, view: memoryview, lease: Lease) -> None:
-        if not view:
-            return
-        await self.destination.write(view, lease, self._digests)
-        self.done += len(view)
-        if self.done != self.total:
-            self._report(self.total)
-
-    def _verify(self) -> None:
-        revision = self.revision
-        if revision is None:
-            return
-        if revision.size_bytes is not None and revision.size_bytes != self.done:
-            raise self._mismatch(f"{revision.size_bytes} bytes", f"{self.done}")
-        if revision.sha256_hash_value is not None:
-            expected, actual = revision.sha256_hash_value.lower(), self.sha256.hexdigest()
-        elif revision.md5_hash is not None and self.md5 is not None:
-            expected, actual = revision.md5_hash.lower(), self.md5.hexdigest()
-        else:
-            return
-        if expected != actual:
-            raise self._mismatch(expected, actual)
-
-    def _mismatch(self, expected: str, actual: str) -> ChecksumMismatchError:
-        return ChecksumMismatchError(
-            f"The download of data file {self.data_file_id} isn't what the server says it has: "
-            f"{expected} were expected, and {actual} came. Nothing was published: try again",
-            expected=expected,
-            actual=actual,
-            data_file_id=self.data_file_id,
-            revision_id=self.revision_id,
+    @property
+    def worth_keeping(self) -> int | None:
+        """Bytes that a later download can go on from; `None` for as many as there were."""
+        return (
+            0 if self.is_damaged else None if self.fetch.taken_up is None else self.fetch.frontier
         )
 
-    def _report(self, total: int | None) -> None:
-        if self.progress is not None:
-            self.progress(Progress(self.done, total, 0, 0))
+    async def _receive(self) -> None:
+        """Receive and verify all of it; begin anew if what an earlier download left was damaged."""
+        await self.fetch.run()
+        damage = self._damage()
+        if damage is not None and self.fetch.taken_up and await self.destination.restart():
+            self.fetch = self._make_fetch()
+            await self.fetch.run()
+            damage = self._damage()
+        if damage is not None and self.verify:
+            self.is_damaged = True
+            expected, actual = damage
+            raise ChecksumMismatchError(
+                f"The download of data file {self.data_file_id} isn't what the server says it has: "
+                f"{expected} were expected, and {actual} came. Nothing was published: try again",
+                expected=expected,
+                actual=actual,
+                data_file_id=self.data_file_id,
+                revision_id=self.revision_id,
+            )
+
+    def _damage(self) -> tuple[str, str] | None:
+        """Compare; what was taken up is compared in any case."""
+        if self.revision is None or not (self.verify or self.fetch.taken_up):
+            return None
+        return self.fetch.digest.difference(self.revision)
+
+    def _report(self, done: int) -> None:
+        total = self._total
+        if self.progress is not None and done > self.reported and (total is None or done < total):
+            self.reported = done
+            self.progress(Progress(done, total, 0, 0))
 
     @property
-    def _digests(self) -> list[hashlib._Hash]:
-        return [self.sha256] if self.md5 is None else [self.sha256, self.md5]
+    def _total(self) -> int | None:
+        return self.revision.size_bytes if self.revision else None
 
     @property
     def _elapsed(self) -> float:

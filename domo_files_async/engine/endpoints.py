@@ -130,7 +130,7 @@ async def upload_part(
         shared.rules, session_id, index, content_type=content_type, checksum=digest
     )
     if isinstance(checksum, _Compute):
-        digest = await shared.threads.run(sha256_hex, [source.view])
+        digest = await shared.threads.run_on((), sha256_hex, [source.view])
     request = requests.upload_part(
         shared.rules, session_id, index, content_type=content_type, checksum=digest
     )

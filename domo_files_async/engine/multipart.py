@@ -24,10 +24,12 @@ from domo_files_async.errors import (
 from domo_files_async.events import (
     Committed,
     OutcomeSought,
+    Parked,
     PartRetried,
     PartSent,
     PartStarted,
     Progress,
+    Resumed,
     SessionCreated,
 )
 from domo_files_async.models import SessionId
@@ -40,6 +42,7 @@ from domo_files_async.protocol import requests
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
+    from domo_files_async.engine.journal import Entry
     from domo_files_async.engine.outcomes import Inquiry
     from domo_files_async.engine.parts import PartSupply, TakenPart
     from domo_files_async.engine.shared import Shared
@@ -49,6 +52,9 @@ if TYPE_CHECKING:
     from domo_files_async.transport.body import Body
 
 __all__ = ("MultipartUpload",)
+
+_GONE = frozenset({404, 409, 410})
+"""Statuses with which the server tells that it has no such multipart session, or had it."""
 
 _AHEAD = 2
 """Parts that may be read and hashed while all permits are in use."""
@@ -71,6 +77,7 @@ class MultipartUpload:
         content_type: Of the parts.
         set_access: Makes the data file's access what was asked for.
         progress: The caller's function.
+        entry: Where the ledger's events are written down, if they are to outlive the process.
     """
 
     def __init__(
@@ -84,8 +91,10 @@ class MultipartUpload:
         content_type: str,
         set_access: Callable[[int], Awaitable[None]],
         progress: ProgressFunction | None,
+        entry: Entry | None = None,
     ) -> None:
-        self.attempts = 0
+        # What an earlier run sent was sent once at least.
+        self.attempts = ledger.parts_accepted
         self._shared = shared
         self._ledger = ledger
         self._supply = supply
@@ -95,6 +104,7 @@ class MultipartUpload:
         self._set_access = set_access
         self._transfer = inquiry.transfer
         self._progress = progress
+        self._entry = entry
         self._reported: Progress | None = None
         self._lost: DomoFilesError | None = None
         self._seen = "nothing like it was seen"
@@ -106,6 +116,8 @@ class MultipartUpload:
             DomoFilesError: It failed; the multipart session was aborted.
         """
         try:
+            if self._ledger.resumed and self._ledger.session_id is not None:
+                self._take_up()
             while not self._ledger.state.is_end:
                 await self._perform(self._ledger.next_actions()[0])
         except BaseException as error:
@@ -113,6 +125,29 @@ class MultipartUpload:
             raise
         if self._ledger.state is State.UNKNOWN:
             raise self._inquiry.unknown(self._seen, self._lost)
+
+    def _advance(self, event: deeds.Event) -> None:
+        self._ledger.advance(event)
+        if self._entry is not None:
+            self._entry.note(event)
+
+    async def _advance_surely(self, event: deeds.Event) -> None:
+        self._ledger.advance(event)
+        if self._entry is not None:
+            await self._entry.write(event)
+
+    def _take_up(self) -> None:
+        session_id = self._session_id
+        self._inquiry.session_id = session_id
+        self._shared.emit(
+            Resumed(
+                session_id=session_id,
+                bytes_done=self._ledger.bytes_accepted,
+                parts_done=self._ledger.parts_accepted,
+                transfer=self._transfer,
+            )
+        )
+        self._report()
 
     async def _perform(self, action: deeds.Action) -> None:
         match action:
@@ -138,8 +173,13 @@ class MultipartUpload:
             aborting = self._shared.owned.start(self._abort_created(creating))
             await asyncio.wait({aborting}, timeout=ABORT_WITHIN)
             raise
-        self._ledger.advance(deeds.SessionOpened(session_id))
         self._inquiry.session_id = session_id
+        if self._entry is not None and self._entry.since is None:
+            self._entry.since = self._shared.clock.since(self._inquiry.began)
+        await self._advance_surely(deeds.SessionOpened(session_id))
+        if self._entry is not None:
+            # Whoever finds it in the journal can end it.
+            self._shared.open_sessions.pop(session_id, None)
         self._shared.emit(SessionCreated(session_id=session_id, transfer=self._transfer))
 
     async def _create(self) -> SessionId:
@@ -155,24 +195,44 @@ class MultipartUpload:
         await self._shared.abort(session_id)
 
     async def _send_parts(self, first: deeds.SendPart) -> None:
-        slots = asyncio.Semaphore(self._shared.limits.ceiling + _AHEAD)
+        try:
+            await self._send_offered(first)
+        except _SessionLostError:
+            await self._lose_session()
+            return
+        await self._supply.check()
+        self._report()
+
+    async def _send_offered(self, first: deeds.SendPart) -> None:
+        room = self._shared.limits.room(_AHEAD)
         action: deeds.Action | None = first
         async with _group() as group:
             while isinstance(action, deeds.SendPart):
-                await slots.acquire()
+                await room.enter()
                 part = await self._supply.take(action)
                 if part is None:
-                    self._ledger.advance(deeds.SourceEnded())
+                    self._advance(deeds.SourceEnded())
                 else:
                     if not self._ledger.ended:
-                        self._ledger.advance(deeds.PlanGrown(part.size))
+                        self._advance(deeds.PlanGrown(part.size))
                     # A task that is cancelled before it begins runs nothing but its callbacks.
                     task = group.create_task(self._part(action.index, part))
                     task.add_done_callback(_then(part.release))
-                    task.add_done_callback(_then(slots.release))
+                    task.add_done_callback(_then(room.leave))
                 action = next(iter(self._ledger.next_actions()), None)
-        await self._supply.check()
-        self._report()
+
+    async def _lose_session(self) -> None:
+        session_id = self._session_id
+        self._advance(deeds.SessionLost())
+        if self._ledger.state is State.NEW:
+            self._inquiry.session_id = None
+            self._shared.open_sessions[session_id] = self._transfer
+            await self._shared.abort(session_id)
+
+    def _is_session_lost(self, error: DomoFilesError) -> bool:
+        """Say whether the multipart session of an earlier run seems to be gone."""
+        is_gone = isinstance(error, ApiError) and error.status in _GONE
+        return is_gone and self._ledger.resumed
 
     async def _part(self, index: int, part: TakenPart) -> None:
         body, checksum = await part.prepare()
@@ -216,13 +276,15 @@ class MultipartUpload:
         except (ApiError, TransportError, ChecksumMismatchError, UnexpectedResponseError) as error:
             if isinstance(error, ChecksumMismatchError):
                 await self._supply.check()
+            if self._is_session_lost(error):
+                raise _SessionLostError from error
             failed = PartUploadError(index=index, attempts=attempts, cause=error)
             if isinstance(error, ChecksumMismatchError) and self._shared.is_behind_dev_proxy:
                 failed.args = (f"{failed}. {_DEV_PROXY}",)
             raise failed from error
         finally:
             self.attempts += attempts
-        self._ledger.advance(deeds.PartAccepted(index, size, checksum))
+        self._advance(deeds.PartAccepted(index, size, checksum))
         self._shared.emit(
             PartSent(
                 session_id=session_id,
@@ -243,30 +305,36 @@ class MultipartUpload:
             ledger.parts_accepted,
             ledger.parts_planned if ledger.ended else None,
         )
-        if self._progress is not None and now != self._reported:
+        before = self._reported
+        # What was started afresh is behind for a while.
+        is_news = before is None or (now != before and now.bytes_done >= before.bytes_done)
+        if self._progress is not None and is_news:
             self._reported = now
             self._progress(now)
 
     async def _commit(self) -> None:
         session_id = self._session_id
         self._inquiry.size = self._ledger.bytes_planned
-        self._ledger.advance(deeds.CommitSent())
+        await self._advance_surely(deeds.CommitSent())
         request = requests.commit_multipart_session(self._shared.rules, session_id)
         try:
             made = await self._shared.attempts.send(request)
         except DomoFilesError as error:
             self._lost = self._lost or error
             if is_answer_lost(error):
-                self._ledger.advance(deeds.AnswerLost())
+                self._advance(deeds.AnswerLost())
                 return
-            self._ledger.advance(deeds.CommitRefused())
-            if self._ledger.state is State.ABORTING:
+            if self._is_session_lost(error):
+                await self._lose_session()
+                return
+            self._advance(deeds.CommitRefused(is_mendable(error)))
+            if self._ledger.state is not State.COMMIT_UNKNOWN:
                 raise
         else:
             self._finish(deeds.Committed(made.data_file_id, made.revision_id))
 
     def _finish(self, event: deeds.Committed | deeds.Made) -> None:
-        self._ledger.advance(event)
+        self._advance(event)
         session_id = self._session_id
         self._shared.open_sessions.pop(session_id, None)
         self._shared.claims.made("file", event.data_file_id)
@@ -285,7 +353,7 @@ class MultipartUpload:
         if look >= len(delays):
             self._sought("unknown")
             self._shared.open_sessions.pop(self._session_id, None)
-            self._ledger.advance(deeds.StillUnknown())
+            self._advance(deeds.StillUnknown())
             return
         await asyncio.sleep(delays[look])
         verdict: Made | NotSeen | Ambiguous
@@ -299,9 +367,9 @@ class MultipartUpload:
                 self._finish(deeds.Made(data_file_id, revision_id))
             case Ambiguous(seen):
                 self._seen = seen
-                self._ledger.advance(deeds.NotSeen())
+                self._advance(deeds.NotSeen())
             case _:
-                self._ledger.advance(deeds.NotSeen())
+                self._advance(deeds.NotSeen())
 
     def _sought(self, verdict: str) -> None:
         self._shared.emit(
@@ -315,10 +383,10 @@ class MultipartUpload:
         assert data_file_id is not None
         try:
             await self._set_access(data_file_id)
-        except AccessNotSetError:
-            self._ledger.advance(deeds.AccessFailed())
+        except AccessNotSetError as error:
+            self._advance(deeds.AccessFailed(is_mendable(error.cause)))
             raise
-        self._ledger.advance(deeds.AccessSet())
+        self._advance(deeds.AccessSet())
 
     @property
     def _session_id(self) -> SessionId:
@@ -326,15 +394,24 @@ class MultipartUpload:
         return SessionId(self._ledger.session_id)
 
     async def _give_up(self, error: BaseException) -> None:
-        if self._ledger.state.is_end:
-            return
-        if isinstance(error, DomoFilesError):
-            self._ledger.advance(deeds.Failed(is_mendable(error)))
-        else:
-            self._ledger.advance(deeds.Cancelled())
+        if not self._ledger.state.is_end:
+            if isinstance(error, DomoFilesError):
+                self._advance(deeds.Failed(is_mendable(error)))
+            else:
+                self._advance(deeds.Cancelled())
         if self._ledger.state is State.ABORTING:
-            aborted = await self._shared.abort(self._session_id)
-            self._ledger.advance(deeds.Aborted() if aborted else deeds.AbortFailed())
+            session_id = self._session_id
+            self._shared.open_sessions[session_id] = self._transfer
+            aborted = await self._shared.abort(session_id)
+            self._advance(deeds.Aborted() if aborted else deeds.AbortFailed())
+        elif self._ledger.state is State.PARKED:
+            self._shared.open_sessions.pop(self._session_id, None)
+            if self._ledger.data_file_id is None:
+                self._shared.emit(Parked(session_id=self._session_id, transfer=self._transfer))
+
+
+class _SessionLostError(Exception):
+    """The multipart session of an earlier run is gone."""
 
 
 def _then(deed: Callable[[], None]) -> Callable[[object], None]:

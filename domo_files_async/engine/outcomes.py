@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, TypeVar
 
 import attrs
@@ -28,7 +30,8 @@ from domo_files_async.planning.retry import is_answer_lost
 from domo_files_async.protocol import requests
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
+    from datetime import datetime
 
     from domo_files_async.engine.shared import Shared
     from domo_files_async.models import Revision
@@ -36,12 +39,13 @@ if TYPE_CHECKING:
     from domo_files_async.protocol.messages import Request
     from domo_files_async.transport.body import Body
 
-__all__ = ("Drafts", "Inquiry", "list_revisions", "send_once")
+__all__ = ("Drafts", "Inquiry", "list_revisions", "looked_for_later", "seek", "send_once")
 
 T = TypeVar("T")
 
 _COMMIT = "commit_multipart_session"
 _REMEMBERED = 10_000
+_looked_for_later: ContextVar[bool] = ContextVar("looked_for_later", default=False)
 
 
 @attrs.define(kw_only=True)
@@ -57,6 +61,7 @@ class Inquiry:
         sha256: Of the content, where known.
         session_id: The multipart session that was committed, if it was one.
         transfer: The transfer's number in events.
+        since: The server's time at the beginning, where an earlier run wrote it down.
     """
 
     operation: str
@@ -67,6 +72,7 @@ class Inquiry:
     sha256: str | None = None
     session_id: str | None = None
     transfer: int | None = None
+    since: datetime | None = None
 
     @property
     def key(self) -> object:
@@ -102,7 +108,7 @@ class Inquiry:
                 shared.rules, limit_to_owned=True, user_id=user_id, expand=("revisions",)
             )
             files = await shared.attempts.send(request)
-            sought = attrs.evolve(sought, since=shared.clock.since(self.began))
+            sought = attrs.evolve(sought, since=self._since(shared))
             verdict = judge_new_file(sought, files)
         else:
             try:
@@ -111,13 +117,14 @@ class Inquiry:
                 revisions = []
             # Before ours there was at least one, or there would have been nothing to revise.
             oldest = min((one.data_file_revision_id for one in revisions), default=0)
-            sought = attrs.evolve(
-                sought, since=shared.clock.since(self.began), known=sought.known | {oldest}
-            )
+            sought = attrs.evolve(sought, since=self._since(shared), known=sought.known | {oldest})
             verdict = judge_new_revision(sought, self.data_file_id, revisions)
         if isinstance(verdict, Made) and shared.claims.has_twin(self.key):
             return Ambiguous("another upload under way would leave the same")
         return verdict
+
+    def _since(self, shared: Shared) -> datetime | None:
+        return shared.clock.since(self.began) if self.since is None else self.since
 
     def unknown(self, seen: str, cause: DomoFilesError | None) -> OutcomeUnknownError:
         """Make the error that says that looking was in vain."""
@@ -172,6 +179,16 @@ async def list_revisions(shared: Shared, data_file_id: int) -> list[Revision]:
     return list(revisions.values())
 
 
+@contextmanager
+def looked_for_later() -> Iterator[None]:
+    """In this task, leave what a lost answer left to the caller, who looks once for many."""
+    token = _looked_for_later.set(True)
+    try:
+        yield
+    finally:
+        _looked_for_later.reset(token)
+
+
 async def send_once(
     shared: Shared,
     request: Request[T],
@@ -209,33 +226,44 @@ async def send_once(
                 inquiry.size, inquiry.sha256 = await evidence()
             except DomoFilesError as blind:
                 raise inquiry.unknown(f"looking failed with {blind}", error) from blind
+        if _looked_for_later.get():
+            raise inquiry.unknown("nothing was looked for yet", error) from error
         return await _find_out(shared, inquiry, error)
     finally:
         shared.claims.end(inquiry.key)
 
 
 async def _find_out(shared: Shared, inquiry: Inquiry, lost: DomoFilesError) -> Made:
-    seen = "nothing like it was seen"
+    verdict = await seek(shared, inquiry)
+    if isinstance(verdict, Made):
+        return verdict
+    _tell(shared, inquiry, "unknown")
+    seen = verdict.seen if isinstance(verdict, Ambiguous) else "nothing like it was seen"
+    raise inquiry.unknown(seen, lost)
+
+
+async def seek(shared: Shared, inquiry: Inquiry) -> Evidence:
+    """Look again and again until it is seen, for as long as answers may lag.
+
+    Returns:
+        What was made; `NotSeen` once every look found nothing; otherwise what was seen last.
+    """
+    verdict: Evidence = NotSeen()
     for delay in look_delays(shared.retry):
         await asyncio.sleep(delay)
         try:
-            verdict = await inquiry.look(shared)
+            seen = await inquiry.look(shared)
         except DomoFilesError as error:
-            seen = f"looking failed with {error}"
-            continue
-        match verdict:
-            case Made():
-                shared.emit(
-                    OutcomeSought(
-                        operation=inquiry.operation, verdict="made", transfer=inquiry.transfer
-                    )
-                )
-                return verdict
-            case NotSeen():
-                seen = "nothing like it was seen"
-            case Ambiguous(seen=what):
-                seen = what
+            seen = Ambiguous(f"looking failed with {error}")
+        if isinstance(seen, Made):
+            _tell(shared, inquiry, "made")
+            return seen
+        if isinstance(seen, Ambiguous):
+            verdict = seen
+    return verdict
+
+
+def _tell(shared: Shared, inquiry: Inquiry, verdict: str) -> None:
     shared.emit(
-        OutcomeSought(operation=inquiry.operation, verdict="unknown", transfer=inquiry.transfer)
+        OutcomeSought(operation=inquiry.operation, verdict=verdict, transfer=inquiry.transfer)
     )
-    raise inquiry.unknown(seen, lost)

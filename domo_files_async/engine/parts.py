@@ -1,8 +1,10 @@
 """Where the bytes of parts come from, and how much of them is held.
 
-Bytes of the caller's are sent from where they are. A file's parts are held where a quarter of the
-memory budget holds one; larger ones are read twice, for the checksum and for the sending. A
-stream's parts are held, since they come once.
+Bytes of the caller's are sent from where they are. A stream's parts are held, since they come once.
+A file's parts are held or read twice, for the checksum and for the sending: held where a quarter of
+the memory budget holds one, and where that leaves memory for as many at once as there can be
+permits. Where each connection is fast all such parts are held: few at once do there, and they give
+their memory back soon.
 """
 
 from __future__ import annotations
@@ -28,6 +30,11 @@ __all__ = ("ByteParts", "PartSupply", "RereadParts", "StreamParts", "TakenPart")
 
 
 Ready: TypeAlias = "tuple[Body, str | None]"
+
+_FAST = 128 * 1024 * 1024
+"""Bytes a second of one connection from which on reading costs more than the network."""
+
+_LEAST = 256 * 1024
 
 
 @attrs.frozen
@@ -71,7 +78,7 @@ class ByteParts:
 
         async def prepare() -> Ready:
             hashed = self._hashed
-            checksum = await self._shared.threads.run(sha256_hex, [view]) if hashed else None
+            checksum = await self._shared.threads.run_on((), sha256_hex, [view]) if hashed else None
             return HeldBody([view]), checksum
 
         return TakenPart(part.size, prepare, lambda: None)
@@ -81,7 +88,7 @@ class ByteParts:
 
 
 class RereadParts:
-    """Parts of a file: held where they are small enough, otherwise read twice."""
+    """Parts of a file, held or read twice."""
 
     def __init__(self, shared: Shared, source: RereadableSource, *, hashed: bool) -> None:
         self._shared = shared
@@ -91,8 +98,8 @@ class RereadParts:
     async def take(self, part: SendPart) -> TakenPart:
         """Wait for the part's memory, or for the buffer that it is read through."""
         buffers = self._shared.buffers
-        held = part.size <= buffers.share
-        lease = await buffers.lease(part.size if held else 2 * buffers.chunk)
+        held = self._is_held(part.size)
+        lease = await buffers.lease(part.size if held else self._both_buffers)
 
         async def hold() -> Ready:
             checksum = await self._source.fill(part.offset, lease.view, lease, hashed=self._hashed)
@@ -109,6 +116,23 @@ class RereadParts:
     async def check(self) -> None:
         """Ask the source."""
         await self._source.check()
+
+    def _is_held(self, size: int) -> bool:
+        buffers, limits = self._shared.buffers, self._shared.limits
+        if size > buffers.share:
+            return False
+        all_fit = size * limits.ceiling <= buffers.budget
+        left = buffers.budget - buffers.held - size
+        return all_fit or limits.each >= _FAST or left >= limits.ceiling * self._both_buffers
+
+    @property
+    def _both_buffers(self) -> int:
+        """Bytes of the two buffers through which a part is read."""
+        buffers, limits = self._shared.buffers, self._shared.limits
+        large = 2 * buffers.chunk
+        if limits.each >= _FAST:
+            return large
+        return min(large, max(_LEAST, buffers.budget // (4 * limits.ceiling)))
 
 
 class StreamParts:

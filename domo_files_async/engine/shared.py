@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 from collections import Counter, OrderedDict
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -42,8 +43,6 @@ ABORT_WITHIN = 2.0
 """Seconds that a caller waits for an abort at most."""
 
 _REMEMBERED = 10_000
-_THREADS = 4
-"""Threads that read and hash; more than a few only fight over the cores and the loop's share."""
 
 
 class Owned:
@@ -183,7 +182,11 @@ async def open_shared(
 ) -> AsyncIterator[Shared]:
     """Make a session's tools, and put them away at the end: what is left open is aborted."""
     clock = ServerClock()
-    limits = Limits(transfer.max_concurrency, rate=transfer.max_upload_bytes_per_second)
+    limits = Limits(
+        transfer.max_concurrency,
+        adaptive=transfer.adaptive,
+        rate=transfer.max_upload_bytes_per_second,
+    )
     http = Http(
         instance,
         auth=auth,
@@ -195,6 +198,7 @@ async def open_shared(
         client=client,
         on_date=clock.observe,
         pace=limits.pace,
+        meter=limits,
         observer=observer,
     )
     shared = Shared(
@@ -205,7 +209,7 @@ async def open_shared(
         attempts=Attempts(http, auth=auth, policy=retry, limits=limits, observer=observer),
         limits=limits,
         buffers=Buffers(transfer.memory_budget),
-        threads=Threads(_THREADS),
+        threads=Threads(os.cpu_count() or 1),
         clock=clock,
         observer=observer,
     )

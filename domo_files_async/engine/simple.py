@@ -69,7 +69,7 @@ def held_body(shared: Shared, views: list[memoryview]) -> SimpleBody:
     body = HeldBody(views)
 
     async def evidence() -> tuple[int | None, str | None]:
-        return sum(map(len, views)), await shared.threads.run(sha256_hex, views)
+        return sum(map(len, views)), await shared.threads.run_on((), sha256_hex, views)
 
     return SimpleBody(body, evidence)
 
@@ -88,12 +88,14 @@ class SimpleUpload:
     """One simple upload: a new data file, or a new revision of one.
 
     Attributes:
+        before: Done when its turn has come, before anything is sent.
         attempts: How often it was sent.
     """
 
     shared: Shared
     content_type: str
     transfer: int | None = None
+    before: Callable[[], Awaitable[None]] | None = None
     attempts: int = 1
 
     def file_request(self, *, name: str, description: str | None, public: bool) -> Request[int]:
@@ -156,6 +158,8 @@ class SimpleUpload:
         self, request: Request[int], upload: SimpleBody, inquiry: Inquiry
     ) -> int | Made:
         async with self.shared.limits.permit(self):
+            if self.before is not None:
+                await self.before()
             return await send_once(
                 self.shared,
                 request,

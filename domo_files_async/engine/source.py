@@ -27,7 +27,7 @@ from domo_files_async.errors import InvalidArgumentError, SourceChangedError, So
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
 
-    from domo_files_async.engine.buffers import Buffers, Lease
+    from domo_files_async.engine.buffers import Buffers, Lease, Spare
     from domo_files_async.engine.threads import Threads
 
 __all__ = (
@@ -226,21 +226,21 @@ class BytesSource:
         data: BytesLike,
         *,
         name: str | None = None,
-        release: Callable[[], None] | None = None,
+        spare: Spare | None = None,
     ) -> None:
         self.view = memoryview(data).cast("B")
         self.size = len(self.view)
         self.name = name
         self.content_type: str | None = None
-        self._release = release
+        self._spare = spare
 
     async def check(self) -> None:
         """Find nothing: what was read is what is sent."""
 
     async def aclose(self) -> None:
         """Give the memory back."""
-        if self._release is not None:
-            self._release()
+        if self._spare is not None:
+            self._spare.release()
 
 
 class StreamSource:
@@ -316,22 +316,20 @@ async def _open_path(path: str | os.PathLike[str], threads: Threads, buffers: Bu
         raise InvalidArgumentError("Paths are strings or path objects; bytes are data")
     if not what or "\0" in what:
         raise InvalidArgumentError(f"{what!r} can't be a path")
-    release = buffers.spare(_SMALL)
-    opened = None
+    # This also keeps a thousand small uploads from opening a thousand files at once.
+    spare = await buffers.spare(_SMALL)
     try:
-        opened = await threads.open(_open, what, _SMALL if release else 0)
-        source = _source_of(opened, what, threads, release)
-    except BaseException as error:
-        if release:
-            release()
-        if opened is not None:
-            opened.close()
-        if isinstance(error, OSError):
-            raise SourceError(f"{what} can't be opened: {error.strerror or error}") from error
+        opened = await threads.open(_open, what, spare.size)
+    except OSError as error:
+        spare.release()
+        raise SourceError(f"{what} can't be opened: {error.strerror or error}") from error
+    except BaseException:
+        spare.release()
         raise
-    if release and opened.content is None:
-        release()
-    return source
+    if opened.content is not None:
+        return BytesSource(opened.content, name=PurePath(what).name, spare=spare)
+    spare.release()
+    return _file_source(opened, what, threads)
 
 
 @attrs.frozen
@@ -379,12 +377,8 @@ def _read_whole(raw: io.FileIO, status: os.stat_result, what: str) -> bytes | No
     return content
 
 
-def _source_of(
-    opened: _Opened, what: str, threads: Threads, release: Callable[[], None] | None
-) -> Source:
+def _file_source(opened: _Opened, what: str, threads: Threads) -> Source:
     raw, name = opened.raw, PurePath(what).name
-    if opened.content is not None:
-        return BytesSource(opened.content, name=name, release=release)
     if opened.comes_once:
         handle = aiofiles.threadpool.wrap(raw, executor=threads.executor)
         return StreamSource(_read_through(handle), name=name, close=raw.close)

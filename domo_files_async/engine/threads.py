@@ -1,4 +1,7 @@
-"""Work off the loop: hashing and reading in a few threads, safe to cancel.
+"""Work off the loop: hashing, reading and writing in a few threads, safe to cancel.
+
+What moves and hashes much has threads of its own, as many as leave the loop its share of the
+cores: with more, all parts would be ready at the same late moment. Small jobs never wait for it.
 
 A thread can't be stopped, so what it works on stays pinned until it is done, and a cancelled
 caller waits a moment for it.
@@ -25,6 +28,7 @@ Opened = TypeVar("Opened", bound="Closable")
 
 _STEP = 1024 * 1024
 _FINISH_WITHIN = 1.0
+_SMALL_JOBS = 4
 
 
 class Closable(Protocol):
@@ -34,16 +38,16 @@ class Closable(Protocol):
 
 
 class Threads:
-    """The session's threads.
+    """The session's threads; they start when they are needed.
 
     Args:
-        count: How many at most; they start when they are needed.
+        cores: Of the machine.
     """
 
-    def __init__(self, count: int) -> None:
-        self.executor = concurrent.futures.ThreadPoolExecutor(
-            count, thread_name_prefix="domo-files"
-        )
+    def __init__(self, cores: int) -> None:
+        prefix = "domo-files"
+        self.executor = concurrent.futures.ThreadPoolExecutor(_SMALL_JOBS, prefix)
+        self._movers = concurrent.futures.ThreadPoolExecutor(max(2, min(4, cores - 1)), prefix)
 
     async def run(
         self,
@@ -51,8 +55,8 @@ class Threads:
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
-        """Call *function* in a thread; when cancelled, wait up to a second for its end."""
-        return await self.run_on((), function, *args, **kwargs)
+        """Call *function*, a small job; when cancelled, wait up to a second for its end."""
+        return await self._finish(self.executor.submit(function, *args, **kwargs))
 
     async def open(
         self, function: Callable[P, Opened], *args: P.args, **kwargs: P.kwargs
@@ -60,11 +64,10 @@ class Threads:
         """Call *function*, which opens something; when cancelled, that is closed again."""
         job = self.executor.submit(function, *args, **kwargs)
         try:
-            return await asyncio.shield(asyncio.wrap_future(job))
+            return await self._finish(job)
         except asyncio.CancelledError:
-            if not job.cancel():
+            if not job.cancelled():
                 job.add_done_callback(_close_result)
-                await asyncio.wait({asyncio.wrap_future(job)}, timeout=_FINISH_WITHIN)
             raise
 
     async def run_on(
@@ -74,10 +77,10 @@ class Threads:
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
-        """Call *function*, which uses the memory of *leases*, in a thread."""
+        """Call *function*, which moves or hashes much, in the memory of *leases* or elsewhere."""
         pinned = tuple(leases)
         loop = asyncio.get_running_loop()
-        job = self.executor.submit(function, *args, **kwargs)
+        job = self._movers.submit(function, *args, **kwargs)
         if pinned:
             for lease in pinned:
                 lease.pin()
@@ -91,19 +94,39 @@ class Threads:
                     loop.call_soon_threadsafe(unpin)
 
             job.add_done_callback(done)
+        return await self._finish(job)
+
+    async def finish(self, function: Callable[[], object]) -> None:
+        """Call *function* in any case: also when cancelled meanwhile, or when the threads end."""
+        try:
+            job = self.executor.submit(function)
+        except RuntimeError:
+            function()
+            return
+        job.add_done_callback(lambda job: function() if job.cancelled() else None)
         waited = asyncio.wrap_future(job)
         try:
-            return await asyncio.shield(waited)
+            await asyncio.shield(waited)
         except asyncio.CancelledError:
-            if not job.cancel():
-                await asyncio.wait({waited}, timeout=_FINISH_WITHIN)
-                if waited.done() and not waited.cancelled():
-                    waited.exception()
+            await asyncio.wait({waited}, timeout=_FINISH_WITHIN)
             raise
 
     def close(self) -> None:
         """Let the threads end; waits for none."""
         self.executor.shutdown(wait=False, cancel_futures=True)
+        self._movers.shutdown(wait=False, cancel_futures=True)
+
+    async def _finish(self, job: concurrent.futures.Future[T]) -> T:
+        try:
+            # Cancelling it cancels a job that hasn't begun.
+            return await asyncio.wrap_future(job)
+        except asyncio.CancelledError:
+            if not job.cancelled():
+                waited = asyncio.wrap_future(job)
+                await asyncio.wait({waited}, timeout=_FINISH_WITHIN)
+                if waited.done() and not waited.cancelled():
+                    waited.exception()
+            raise
 
 
 def _close_result(job: concurrent.futures.Future[Any]) -> None:

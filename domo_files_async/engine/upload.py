@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import attrs
 
+from domo_files_async.engine.fingerprint import fingerprint, read_status
+from domo_files_async.engine.journal import Draft, UploadJournal
 from domo_files_async.engine.multipart import MultipartUpload
 from domo_files_async.engine.outcomes import Inquiry
 from domo_files_async.engine.parts import ByteParts, RereadParts, StreamParts
+from domo_files_async.engine.resume import began, leave, look_for_simple, take_up
 from domo_files_async.engine.simple import SimpleUpload, held_body, simple_body
 from domo_files_async.engine.source import (
     UNTYPED,
@@ -21,60 +24,34 @@ from domo_files_async.engine.source import (
 )
 from domo_files_async.engine.stored import check_stored, set_access
 from domo_files_async.engine.stream import StreamCutter, Unit
+from domo_files_async.engine.target import Naming, Target
 from domo_files_async.engine.threads import sha256_hex
 from domo_files_async.errors import InvalidArgumentError
 from domo_files_async.events import Progress, TransferFailed, TransferFinished, TransferStarted
 from domo_files_async.models import UploadResult
-from domo_files_async.planning.ledger import StreamPlan, UploadLedger
+from domo_files_async.planning.ledger import Resumed, State, StreamPlan, UploadLedger
 from domo_files_async.planning.parts import (
     check_stream_part_size,
     plan_parts,
     stream_ceiling,
     stream_part_size,
 )
-from domo_files_async.protocol import requests
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
+    from domo_files_async.engine.fingerprint import Fingerprint
+    from domo_files_async.engine.journal import Entry
     from domo_files_async.engine.parts import PartSupply
     from domo_files_async.engine.shared import Shared
     from domo_files_async.engine.simple import SimpleBody
-    from domo_files_async.engine.source import Source, UploadInput
+    from domo_files_async.engine.source import RereadableSource, Source, UploadInput
     from domo_files_async.engine.stream import Piece
     from domo_files_async.events import ProgressFunction
-    from domo_files_async.models import DataFile, SessionId
-    from domo_files_async.protocol.messages import Request
 
 __all__ = ("Target", "Verify", "upload")
 
 Verify: TypeAlias = Literal["parts", "sha256", "none"]
-
-
-@attrs.frozen(kw_only=True)
-class Target:
-    """What the upload shall be called and where it goes, as far as the caller said.
-
-    Attributes:
-        name: Of the data file.
-        description: Of the data file.
-        content_type: Of the revision.
-        public: Whether all users of the instance may read it; `None`: private where it is new,
-            as it is where it exists.
-        data_file_id: The data file that gets a revision; `None` for a new one.
-    """
-
-    name: str | None = None
-    description: str | None = None
-    content_type: str | None = None
-    public: bool | None = None
-    data_file_id: int | None = None
-
-    @property
-    def wants_multipart(self) -> bool:
-        """Whether it changes what a simple upload of a revision can't carry."""
-        renamed = self.name is not None or self.description is not None
-        return self.data_file_id is not None and renamed
 
 
 async def upload(
@@ -84,14 +61,23 @@ async def upload(
     *,
     part_size: int | None,
     progress: ProgressFunction | None,
+    journal: UploadJournal | None = None,
     verify: Verify,
 ) -> UploadResult:
     """Upload whatever the caller gave; see `DomoFilesSession.upload`."""
+    if not isinstance(journal, UploadJournal | None):
+        raise InvalidArgumentError(f"journal must be an UploadJournal, not {journal!r}")
+    before = None if journal is None else await read_status(shared, given)
     source = await open_source(given, shared.threads, shared.buffers)
     try:
+        seen = None
+        if journal is not None:
+            seen = await fingerprint(shared, given, source, before)
         return await _Upload(
             shared=shared,
             source=source,
+            journal=journal,
+            fingerprint=seen,
             target=target,
             part_size=shared.transfer.part_size if part_size is None else part_size,
             progress=progress,
@@ -105,28 +91,36 @@ async def upload(
 class _Upload:
     shared: Shared
     source: Source
+    journal: UploadJournal | None
+    fingerprint: Fingerprint | None
     target: Target
     part_size: int | None
     progress: ProgressFunction | None
     verify: Verify
+    entry: Entry | None = attrs.field(default=None, init=False)
     transfer: int = attrs.field(init=False)
     began: float = attrs.field(init=False)
-    name: str | None = attrs.field(init=False)
-    content_type: str | None = attrs.field(init=False)
+    naming: Naming = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.transfer = self.shared.next_transfer()
         self.began = asyncio.get_running_loop().time()
-        self.name = self.source.name if self.target.name is None else self.target.name
-        self.content_type = (
-            self.target.content_type or self.source.content_type or guess_type(self.name)
+        name = self.source.name if self.target.name is None else self.target.name
+        self.naming = Naming(
+            shared=self.shared,
+            target=self.target,
+            name=name,
+            content_type=(self.target.content_type or self.source.content_type or guess_type(name)),
         )
 
     async def run(self) -> UploadResult:
         self._check()
         self.shared.emit(
             TransferStarted(
-                kind="upload", name=self.name or "", size=self.source.size, transfer=self.transfer
+                kind="upload",
+                name=self.naming.name or "",
+                size=self.source.size,
+                transfer=self.transfer,
             )
         )
         try:
@@ -156,11 +150,11 @@ class _Upload:
             raise InvalidArgumentError(
                 f"verify must be 'parts', 'sha256' or 'none', not {self.verify!r}"
             )
-        if self.name is None and self.target.data_file_id is None:
+        if self.naming.name is None and self.target.data_file_id is None:
             raise InvalidArgumentError(
                 "This source has no name of its own: say the name that the data file shall have"
             )
-        self._opening("unnamed" if self.name is None else self.name, self.target.description)
+        self.naming.opening(self.naming.sent(self.target.description))
         if self.source.size is not None:
             plan_parts(self.source.size, part_size=self.part_size)
         elif self.part_size is not None:
@@ -170,24 +164,75 @@ class _Upload:
         source = self.source
         if isinstance(source, StreamSource):
             return await self._stream(source)
-        if self._goes_simple(source.size):
-            async with simple_body(self.shared, source) as body:
-                return await self._simple(body, source.size)
+        if self.journal is None:
+            return await self._reread(source)
+        draft = self._draft(source.size)
+        self.entry = await take_up(self.shared, self.journal, draft, self.transfer)
+        try:
+            if self.entry.is_simple:
+                found = await self._found(source)
+                if found is not None:
+                    self.entry.drop()
+                    return found
+                self.entry.drop()
+                self.entry = self.journal.entry(draft)
+            result = await self._reread(source)
+        except BaseException as error:
+            leave(self.entry, error)
+            raise
+        self.entry.drop()
+        return result
+
+    def _draft(self, size: int) -> Draft:
+        assert self.fingerprint is not None
+        is_simple = self._goes_simple(size)
+        return Draft(
+            instance=self.shared.instance.url,
+            surface=self.shared.rules.surface.value,
+            identity=self.fingerprint.identity,
+            fingerprint=self.fingerprint.state,
+            target=self.target,
+            size=size,
+            part_size=None if is_simple else plan_parts(size, part_size=self.part_size).part_size,
+        )
+
+    async def _reread(self, source: RereadableSource | BytesSource) -> UploadResult:
+        entry = self.entry
+        ledger = None if entry is None else entry.ledger
+        if ledger is None:
+            if self._goes_simple(source.size):
+                async with simple_body(self.shared, source) as body:
+                    return await self._simple(body, source.size)
+            plan = plan_parts(source.size, part_size=self.part_size)
+            ledger = UploadLedger(plan, journaled=entry is not None)
+            if entry is not None:
+                entry.ledger = ledger
         hashed = self.verify != "none"
         supply: PartSupply = (
             ByteParts(self.shared, source, hashed=hashed)
             if isinstance(source, BytesSource)
             else RereadParts(self.shared, source, hashed=hashed)
         )
-        plan = plan_parts(source.size, part_size=self.part_size)
         if self.verify != "sha256":
-            return await self._multipart(UploadLedger(plan), supply, None)
+            return await self._multipart(ledger, supply, None)
         digesting = asyncio.create_task(self._digest(source))
         try:
-            return await self._multipart(UploadLedger(plan), supply, lambda: digesting)
+            return await self._multipart(ledger, supply, lambda: digesting)
         finally:
             digesting.cancel()
             await asyncio.wait({digesting})
+
+    async def _found(self, source: RereadableSource | BytesSource) -> UploadResult | None:
+        """Find what a simple upload made whose answer no one saw."""
+        assert self.entry is not None
+        async with simple_body(self.shared, source) as body:
+            made = await look_for_simple(self.shared, self.entry, self.transfer, body.evidence)
+            if made is None:
+                return None
+            await self.naming.settle_type()
+            return await self._simple_made(
+                body, source.size, made.data_file_id, made.revision_id, attempts=1
+            )
 
     async def _stream(self, source: StreamSource) -> UploadResult:
         threshold = self.shared.transfer.multipart_threshold
@@ -231,29 +276,52 @@ class _Upload:
         target = self.target
         sending = SimpleUpload(
             shared=self.shared,
-            content_type=await self._typed(),
+            content_type=await self.naming.settle_type(),
             transfer=self.transfer,
+            before=None if self.entry is None else self._write_down,
         )
         revision_id: int | None
         if target.data_file_id is None:
-            assert self.name is not None
+            assert self.naming.name is not None
             data_file_id, revision_id = await sending.new_file(
                 body,
-                name=self.name,
+                name=self.naming.name,
                 description=target.description,
                 public=bool(target.public),
             )
         else:
             data_file_id = target.data_file_id
             revision_id = await sending.new_revision(body, data_file_id)
-            if target.public is not None:
-                await set_access(self.shared, data_file_id, revision_id, public=target.public)
+        return await self._simple_made(
+            body, size, data_file_id, revision_id, attempts=sending.attempts
+        )
+
+    async def _write_down(self) -> None:
+        assert self.entry is not None
+        self.entry.sent = self.naming.sent(self.target.description)
+        self.entry.since = self.shared.clock.since(asyncio.get_running_loop().time())
+        await self.entry.open()
+
+    async def _simple_made(
+        self,
+        body: SimpleBody,
+        size: int,
+        data_file_id: int,
+        revision_id: int | None,
+        *,
+        attempts: int,
+    ) -> UploadResult:
+        target = self.target
+        if self.entry is not None:
+            self.entry.is_made = True
+        if target.data_file_id is not None and target.public is not None:
+            await set_access(self.shared, data_file_id, revision_id, public=target.public)
         if self.progress is not None:
             self.progress(Progress(size, size, 0, 0))
         sha256 = None
         if self.verify == "sha256":
             _, sha256 = await body.evidence()
-        return await self._result(data_file_id, revision_id, size, 0, sending.attempts, sha256)
+        return await self._result(data_file_id, revision_id, size, 0, attempts, sha256)
 
     async def _multipart(
         self,
@@ -261,38 +329,44 @@ class _Upload:
         supply: PartSupply,
         digest: Callable[[], Awaitable[str]] | None,
     ) -> UploadResult:
-        target = self.target
-        name, description = self.name, target.description
-        if target.data_file_id is not None:
-            now = await self._current(target.data_file_id)
-            name = now.name if target.name is None else target.name
-            if description is None and now.metadata is not None:
-                description = now.metadata.description
-        assert name is not None
-        self.name = name
-        await self._typed()
-        # An existing data file keeps its access unless the caller says otherwise.
-        public = bool(target.public) if target.data_file_id is None else target.public
+        target, entry = self.target, self.entry
+        sent = None if entry is None else entry.sent
+        if sent is None:
+            sent = await self.naming.settle()
+        if entry is not None:
+            entry.sent = sent
+        self.naming.name, self.naming.content_type = sent.name, sent.content_type
+        public = target.access
         ledger.access_asked = public is not None
+        is_taken_up = entry is not None and entry.is_taken_up
         inquiry = Inquiry(
             operation="commit_multipart_session",
-            began=self.began,
+            began=began(entry) if entry is not None and is_taken_up else self.began,
             data_file_id=target.data_file_id,
-            name=name if target.data_file_id is None else None,
+            name=sent.name if target.data_file_id is None else None,
+            size=ledger.bytes_planned if is_taken_up else None,
             transfer=self.transfer,
+            since=entry.since if entry is not None else None,
         )
         run = MultipartUpload(
             self.shared,
             ledger,
             supply,
             inquiry,
-            opening=self._opening(name, description),
-            content_type=self.content_type or UNTYPED,
+            opening=self.naming.opening(sent),
+            content_type=sent.content_type,
             set_access=lambda data_file_id: set_access(
                 self.shared, data_file_id, ledger.revision_id, public=bool(public)
             ),
             progress=self.progress,
+            entry=entry,
         )
+        if entry is not None and is_taken_up:
+            ledger.advance(Resumed())
+            entry.note(Resumed())
+            if ledger.state is State.COMMIT_UNKNOWN:
+                # Nobody remembers what else was under way then, under the same name.
+                inquiry.sha256 = await (digest() if digest else self._digest(self.source))
         self.shared.claims.begin(inquiry.key)
         try:
             await run.run()
@@ -324,45 +398,18 @@ class _Upload:
         return UploadResult(
             data_file_id=data_file_id,
             revision_id=revision_id,
-            name=self.name or "",
+            name=self.naming.name or "",
             size_bytes=size,
-            content_type=self.content_type or UNTYPED,
+            content_type=self.naming.content_type or UNTYPED,
             parts=parts,
             attempts=attempts,
             sha256=sha256,
             elapsed=self._elapsed,
         )
 
-    def _opening(self, name: str, description: str | None) -> Request[SessionId]:
-        content_type = self.content_type or UNTYPED
-        if self.target.data_file_id is None:
-            return requests.create_multipart_session(
-                self.shared.rules, name=name, content_type=content_type, description=description
-            )
-        return requests.create_multipart_update_session(
-            self.shared.rules,
-            self.target.data_file_id,
-            name=name,
-            content_type=content_type,
-            description=description,
-        )
-
-    async def _typed(self) -> str:
-        """Settle the content type; a revision whose own says nothing has the file's."""
-        if self.content_type is None and self.target.data_file_id is not None:
-            now = (await self._current(self.target.data_file_id)).current_revision
-            self.content_type = None if now is None else now.content_type
-        self.content_type = self.content_type or UNTYPED
-        return self.content_type
-
-    async def _current(self, data_file_id: int) -> DataFile:
-        return await self.shared.attempts.send(
-            requests.get_file(self.shared.rules, data_file_id, expand=("metadata",))
-        )
-
     async def _digest(self, source: Source) -> str:
         if isinstance(source, BytesSource):
-            return await self.shared.threads.run(sha256_hex, [source.view])
+            return await self.shared.threads.run_on((), sha256_hex, [source.view])
         assert not isinstance(source, StreamSource)
         with await self.shared.buffers.lease(self.shared.buffers.chunk) as lease:
             return await source.digest(0, source.size, lease)

@@ -101,6 +101,11 @@ class UploadWriter:
 
     async def _hand_over(self, view: memoryview) -> None:
         assert self._offered is not None
+        assert self._ended is not None
+        if self._offered.cancelled():
+            # Nobody takes any more: the upload has failed, and is still cleaning up.
+            await asyncio.wait({self._ended})
+            self._check()
         self._taken = asyncio.get_running_loop().create_future()
         self._offered.set_result(view)
         await self._taken

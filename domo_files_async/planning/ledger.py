@@ -13,6 +13,28 @@ from typing import TYPE_CHECKING, TypeAlias, assert_never
 
 import attrs
 
+from domo_files_async.planning.ledger_events import (
+    Aborted,
+    AbortFailed,
+    AccessFailed,
+    AccessSet,
+    AnswerLost,
+    Cancelled,
+    CommitRefused,
+    CommitSent,
+    Committed,
+    Event,
+    Failed,
+    Made,
+    NotSeen,
+    PartAccepted,
+    PlanGrown,
+    Resumed,
+    SessionLost,
+    SessionOpened,
+    SourceEnded,
+    StillUnknown,
+)
 from domo_files_async.planning.parts import PartPlan, stream_part_size
 
 if TYPE_CHECKING:
@@ -78,140 +100,6 @@ class State(enum.Enum):
     def is_end(self) -> bool:
         """Whether a run ends here."""
         return self in {State.PARKED, State.DONE, State.FAILED, State.UNKNOWN}
-
-
-@attrs.frozen
-class SessionOpened:
-    """The server gave a multipart session."""
-
-    session_id: str
-
-
-@attrs.frozen
-class SessionLost:
-    """The server doesn't know the multipart session any more."""
-
-
-@attrs.frozen
-class PlanGrown:
-    """A stream gave the next part, of this many bytes."""
-
-    size: int
-
-
-@attrs.frozen
-class SourceEnded:
-    """A stream gave its last byte with the parts so far."""
-
-
-@attrs.frozen
-class PartAccepted:
-    """The server has this part for certain."""
-
-    index: int
-    size: int
-    checksum: str | None = None
-
-
-@attrs.frozen
-class CommitSent:
-    """The commit is about to be sent."""
-
-
-@attrs.frozen
-class Committed:
-    """The server said that it made this revision."""
-
-    data_file_id: int
-    revision_id: int
-
-
-@attrs.frozen
-class CommitRefused:
-    """The server said no to the commit."""
-
-
-@attrs.frozen
-class AnswerLost:
-    """The commit was sent, and no answer came."""
-
-
-@attrs.frozen
-class Made:
-    """Looking found the one revision that the commit made."""
-
-    data_file_id: int
-    revision_id: int
-
-
-@attrs.frozen
-class NotSeen:
-    """Looking didn't find it, which proves nothing yet."""
-
-
-@attrs.frozen
-class StillUnknown:
-    """Looking is over without an answer."""
-
-
-@attrs.frozen
-class AccessSet:
-    """The data file's access is what was asked for."""
-
-
-@attrs.frozen
-class AccessFailed:
-    """The data file is there, but its access couldn't be set."""
-
-
-@attrs.frozen
-class Failed:
-    """The upload can't go on; *mendable* if trying again later could help."""
-
-    mendable: bool = False
-
-
-@attrs.frozen
-class Cancelled:
-    """The caller wants no more of it."""
-
-
-@attrs.frozen
-class Aborted:
-    """The server dropped the multipart session."""
-
-
-@attrs.frozen
-class AbortFailed:
-    """The multipart session couldn't be aborted; that is left to the server."""
-
-
-@attrs.frozen
-class Resumed:
-    """A later run takes up what was parked, or what a dead process left."""
-
-
-Event: TypeAlias = (
-    SessionOpened
-    | SessionLost
-    | PlanGrown
-    | SourceEnded
-    | PartAccepted
-    | CommitSent
-    | Committed
-    | CommitRefused
-    | AnswerLost
-    | Made
-    | NotSeen
-    | StillUnknown
-    | AccessSet
-    | AccessFailed
-    | Failed
-    | Cancelled
-    | Aborted
-    | AbortFailed
-    | Resumed
-)
 
 
 @attrs.frozen
@@ -291,25 +179,36 @@ _made = Choice(
     (State.SETTING_ACCESS, State.DONE),
     lambda ledger: State.SETTING_ACCESS if ledger.access_asked else State.DONE,
 )
+_made_and_stopped = Choice(
+    (State.PARKED, State.DONE),
+    lambda ledger: State.PARKED if ledger.parks else State.DONE,
+)
 _refused = Choice(
-    (State.ABORTING, State.COMMIT_UNKNOWN),
+    (State.ABORTING, State.PARKED, State.COMMIT_UNKNOWN),
     # A refusal of a commit that was sent before may well mean that the first one succeeded.
-    lambda ledger: State.ABORTING if ledger.commits == 1 else State.COMMIT_UNKNOWN,
+    lambda ledger: State.COMMIT_UNKNOWN if ledger.may_be_made else _stopped.pick(ledger),
+)
+_lost = Choice(
+    (State.NEW, State.COMMIT_UNKNOWN),
+    lambda ledger: State.COMMIT_UNKNOWN if ledger.may_be_made else State.NEW,
 )
 _not_seen = Choice(
     (State.COMPLETE, State.COMMIT_UNKNOWN),
     # A multipart session commits at most once, so that its commit may be sent again.
     lambda ledger: State.COMMIT_UNKNOWN if ledger.commit_refused else State.COMPLETE,
 )
+
+
+def _take_up(ledger: UploadLedger) -> State:
+    if ledger.data_file_id is not None:
+        return State.SETTING_ACCESS
+    if ledger.may_be_made:
+        return State.COMMIT_UNKNOWN
+    return State.COMPLETE if ledger.all_parts_in else State.SENDING
+
+
 _taken_up = Choice(
-    (State.SENDING, State.COMPLETE, State.COMMIT_UNKNOWN),
-    lambda ledger: (
-        State.COMMIT_UNKNOWN
-        if ledger.commits
-        else State.COMPLETE
-        if ledger.all_parts_in
-        else State.SENDING
-    ),
+    (State.SENDING, State.COMPLETE, State.COMMIT_UNKNOWN, State.SETTING_ACCESS), _take_up
 )
 
 TABLE: Mapping[State, Mapping[type[Event], State | Choice]] = {
@@ -317,6 +216,7 @@ TABLE: Mapping[State, Mapping[type[Event], State | Choice]] = {
         SessionOpened: State.SENDING,
         Failed: State.FAILED,
         Cancelled: State.FAILED,
+        Resumed: State.NEW,
     },
     State.SENDING: {
         PlanGrown: State.SENDING,
@@ -337,7 +237,7 @@ TABLE: Mapping[State, Mapping[type[Event], State | Choice]] = {
         Committed: _made,
         CommitRefused: _refused,
         AnswerLost: State.COMMIT_UNKNOWN,
-        SessionLost: State.COMMIT_UNKNOWN,
+        SessionLost: _lost,
         Failed: _stopped,
         Cancelled: _stopped,
         Resumed: State.COMMIT_UNKNOWN,
@@ -352,9 +252,9 @@ TABLE: Mapping[State, Mapping[type[Event], State | Choice]] = {
     },
     State.SETTING_ACCESS: {
         AccessSet: State.DONE,
-        AccessFailed: State.DONE,
-        Failed: State.DONE,
-        Cancelled: State.DONE,
+        AccessFailed: _made_and_stopped,
+        Failed: _made_and_stopped,
+        Cancelled: _made_and_stopped,
         Resumed: State.SETTING_ACCESS,
     },
     State.ABORTING: {
@@ -369,9 +269,14 @@ TABLE: Mapping[State, Mapping[type[Event], State | Choice]] = {
     State.PARKED: {
         Resumed: _taken_up,
     },
-    State.DONE: {},
+    State.DONE: {
+        # What was made may still have to be compared with the source.
+        Resumed: State.DONE,
+    },
     State.FAILED: {},
-    State.UNKNOWN: {},
+    State.UNKNOWN: {
+        Resumed: State.COMMIT_UNKNOWN,
+    },
 }
 
 
@@ -384,6 +289,10 @@ class UploadLedger:
         access_asked: Whether the data file's access has to be looked at after the commit.
         journaled: Whether what was sent outlives this run, so that it is parked, not aborted,
             when a later one could go on with it.
+
+    Attributes:
+        commits: How many commits were sent and weren't certainly in vain.
+        resumed: Whether a later run took it up, and hasn't started afresh.
     """
 
     plan: PartPlan | StreamPlan
@@ -401,6 +310,7 @@ class UploadLedger:
     commits: int = attrs.field(default=0, init=False)
     looks: int = attrs.field(default=0, init=False)
     commit_refused: bool = attrs.field(default=False, init=False)
+    resumed: bool = attrs.field(default=False, init=False)
     parks: bool = attrs.field(default=False, init=False)
     _next: int = attrs.field(default=1, init=False)
     _under_way: set[int] = attrs.field(factory=set, init=False)
@@ -415,6 +325,11 @@ class UploadLedger:
     def all_parts_in(self) -> bool:
         """Whether the server has every part."""
         return self.ended and self.parts_accepted == self.parts_planned
+
+    @property
+    def may_be_made(self) -> bool:
+        """Whether a revision was made, or may have been."""
+        return self.commits > 0
 
     def advance(self, event: Event) -> None:
         """Take note of *event*.
@@ -479,8 +394,7 @@ class UploadLedger:
             case SessionOpened(session_id):
                 self.session_id = session_id
             case SessionLost():
-                if self.state is State.SENDING:
-                    self._start_afresh()
+                self._lose()
             case PlanGrown(size):
                 self._grow(size)
             case SourceEnded():
@@ -492,11 +406,12 @@ class UploadLedger:
                 self.commits += 1
             case Committed(data_file_id, revision_id) | Made(data_file_id, revision_id):
                 self.data_file_id, self.revision_id = data_file_id, revision_id
-            case CommitRefused():
-                self.commit_refused = True
+            case CommitRefused(mendable):
+                self.parks = self.journaled and mendable
+                self._refuse()
             case NotSeen():
                 self.looks += 1
-            case Failed(mendable):
+            case Failed(mendable) | AccessFailed(mendable):
                 self.parks = self.journaled and mendable
             case Cancelled():
                 self.parks = self.journaled
@@ -504,7 +419,8 @@ class UploadLedger:
                 self._under_way.clear()
                 self._next = 1
                 self.looks = 0
-            case AnswerLost() | StillUnknown() | AccessSet() | AccessFailed():
+                self.resumed = True
+            case AnswerLost() | StillUnknown() | AccessSet():
                 pass
             case Aborted() | AbortFailed():
                 pass
@@ -530,8 +446,24 @@ class UploadLedger:
         self.parts_accepted += 1
         self.bytes_accepted += size
 
+    def _refuse(self) -> None:
+        if self.commits == 1:
+            self.commits = 0
+        else:
+            self.commit_refused = True
+
+    def _lose(self) -> None:
+        # What this run began itself was lost by a mistake that a fresh start would repeat.
+        if not self.resumed:
+            raise ImpossibleEventError("Only what was resumed starts afresh, and once")
+        if self.state is State.COMMITTING:
+            self._refuse()
+        if not self.may_be_made:
+            self._start_afresh()
+
     def _start_afresh(self) -> None:
         self.session_id = None
+        self.resumed = False
         self.bytes_accepted = self.parts_accepted = 0
         self._next = 1
         self._under_way.clear()

@@ -33,6 +33,11 @@ class Instance:
     host: str
     is_loopback: bool
 
+    @property
+    def url(self) -> str:
+        """Origin and prefix."""
+        return self.origin + self.prefix
+
 
 @attrs.frozen
 class SurfaceRules:

@@ -12,7 +12,13 @@ import random
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
-from domo_files_async.errors import ApiError, AuthenticationError, ConnectError, DomoFilesError
+from domo_files_async.errors import (
+    ApiError,
+    AuthenticationError,
+    ConnectError,
+    DomoFilesError,
+    MaintenanceError,
+)
 from domo_files_async.events import RequestRetried, Throttled, notify
 from domo_files_async.planning.retry import GiveUp, Retry, RetryBudget, decide_retry
 
@@ -35,6 +41,7 @@ OnRetry: TypeAlias = "Callable[[int, float, DomoFilesError], None]"
 """Told the attempt that failed, from 1, the seconds until the next one, and the error."""
 
 _UNAUTHORIZED = 401
+_TOO_MANY = (429, 503)
 
 
 class Attempts:
@@ -129,6 +136,7 @@ class Attempts:
         while True:
             await self._limits.wait_hold()
             asked = self._renewal.now
+            began = asyncio.get_running_loop().time()
             try:
                 value = await once(attempt)
             except DomoFilesError as error:
@@ -136,6 +144,8 @@ class Attempts:
             else:
                 self._budget.give_back()
                 return value
+            if _is_one_too_many(failure):
+                self._limits.refuse(began)
             may_go_again = resendable or isinstance(failure, ConnectError)
             is_refused = (
                 isinstance(failure, AuthenticationError) and failure.status == _UNAUTHORIZED
@@ -148,7 +158,7 @@ class Attempts:
                 raise failure
             delay = self._spend(verdict)
             self._tell(request, attempt, delay, failure, on_retry)
-            await self._sleep(delay)
+            await self._limits.rest(self._sleep(delay))
             attempt += 1
 
     def judge(self, failure: DomoFilesError, *, attempt: int) -> float | None:
@@ -203,6 +213,11 @@ class Attempts:
             operation=request.operation, attempt=attempt, delay=delay, error=failure
         )
         notify(self._observer, event)
+
+
+def _is_one_too_many(failure: DomoFilesError) -> bool:
+    is_maintenance = isinstance(failure, MaintenanceError)
+    return isinstance(failure, ApiError) and failure.status in _TOO_MANY and not is_maintenance
 
 
 class _Renewal:

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING, NoReturn, Protocol
+from contextlib import suppress
+from typing import TYPE_CHECKING, NoReturn, Protocol, Self
 
 import aiohttp
 from aiohttp.http import StreamWriter
@@ -26,13 +26,17 @@ except ImportError:  # pragma: no cover - on Windows the system's buffer isn't s
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
+    from types import TracebackType
 
     from aiohttp.abc import AbstractStreamWriter
 
-__all__ = ("SLICE", "Body", "Outgoing", "StallWatch")
+__all__ = ("SLICE", "TLS_SLICE", "Body", "Outgoing", "StallWatch")
 
-SLICE = 256 * 1024
-"""Bytes in one write: large enough to be cheap, small enough for TLS and for a stall to show."""
+SLICE = 1024 * 1024
+"""Bytes in one write: large enough to be cheap, small enough to be copied when it must be."""
+
+TLS_SLICE = 256 * 1024
+"""The same where it is encrypted on the loop."""
 
 _SMALL = 16 * 1024
 
@@ -54,65 +58,70 @@ class Body(Protocol):
 
 
 class StallWatch:
-    """Ends what it guards when nothing moved for *stall* seconds.
+    """Ends a block with `TimeoutError` when nothing moved in it for *stall* seconds.
 
-    A movement only notes the time: one timer looks now and then how long it is ago.
+    A movement only notes the time; one timer looks now and then how long ago it was.
+
+    Args:
+        stall: Seconds.
+        gauge: Tells how many bytes are on their way; each change is a movement.
     """
 
-    def __init__(self, stall: float) -> None:
+    def __init__(self, stall: float, gauge: Callable[[], int]) -> None:
         self._stall = stall
+        self._gauge = gauge
+        self._level = 0
         self._moved_at: float | None = None
-        self._timer: asyncio.TimerHandle | None = None
 
-    @asynccontextmanager
-    async def guard(self, gauge: Callable[[], int] | None = None) -> AsyncIterator[None]:
-        """Raise `TimeoutError` out of the block on a stall.
+    async def __aenter__(self) -> Self:
+        """Begin; the time counts from the first `moved` on."""
+        self._loop = asyncio.get_running_loop()
+        self._moved_at = None
+        self._timeout = asyncio.timeout(None)
+        await self._timeout.__aenter__()
+        self._timer = self._loop.call_later(self._stall / 4, self._look)
+        return self
 
-        Args:
-            gauge: Tells how many bytes are on their way; each change is a movement. With it, the
-                time counts from the first `moved` on.
-        """
-        loop = asyncio.get_running_loop()
-        async with asyncio.timeout(None) as timeout:
-            self._moved_at = None if gauge else loop.time()
-            self._look_again(loop, timeout, gauge, 0)
-            try:
-                yield
-            finally:
-                if self._timer is not None:
-                    self._timer.cancel()
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """End."""
+        self._timer.cancel()
+        await self._timeout.__aexit__(kind, error, trace)
 
     def moved(self) -> None:
         """Start the time anew."""
-        self._moved_at = asyncio.get_running_loop().time()
+        self._moved_at = self._loop.time()
 
     def pause(self) -> None:
         """Stop the time until something moves."""
         self._moved_at = None
 
-    def _look_again(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        timeout: asyncio.Timeout,
-        gauge: Callable[[], int] | None,
-        before: int,
-    ) -> None:
-        now = loop.time()
-        level = gauge() if gauge else before
-        if level != before and self._moved_at is not None:
-            self._moved_at = now
-        since = now if self._moved_at is None else self._moved_at
-        if now >= since + self._stall:
-            timeout.reschedule(now)
-            return
-        # What is gauged is looked at four times as often as it may stand still.
-        after = min(now + self._stall / 4, since + self._stall) if gauge else since + self._stall
-        self._timer = loop.call_at(after, self._look_again, loop, timeout, gauge, level)
+    def _look(self) -> None:
+        now = self._loop.time()
+        level, self._level = self._level, self._gauge()
+        after = self._stall / 4
+        if self._moved_at is not None:
+            if self._level != level:
+                self._moved_at = now
+            left = self._moved_at + self._stall - now
+            if left <= 0:
+                self._timeout.reschedule(now)
+                return
+            after = min(after, left)
+        self._timer = self._loop.call_later(after, self._look)
 
 
 def _unsent(transport: asyncio.Transport) -> int:
     """Count the bytes that the other side hasn't taken, those in the system's buffer included."""
-    count = transport.get_write_buffer_size()
+    try:
+        count = transport.get_write_buffer_size()
+    except AttributeError:
+        # asyncio's TLS transport has no buffer any more once it is closed.
+        return 0
     raw = transport.get_extra_info("socket")
     if fcntl is not None and raw is not None:
         with suppress(OSError, ValueError):
@@ -127,7 +136,7 @@ class Outgoing(aiohttp.Payload):
         prefix: Bytes before the body.
         body: The data, where there is any.
         suffix: Bytes after it.
-        watch: Told whenever bytes moved.
+        stall: Seconds in which something has to move.
         pace: Waits until bytes may be sent, and says how many of those asked for; `None` for no
             cap.
 
@@ -144,20 +153,21 @@ class Outgoing(aiohttp.Payload):
         body: Body | None,
         suffix: bytes,
         *,
-        watch: StallWatch,
+        stall: float,
         pace: Callable[[int], Awaitable[int]] | None,
     ) -> None:
         super().__init__(None)
         self._prefix = prefix
         self._body = body
         self._suffix = suffix
-        self._watch = watch
+        self.watch = StallWatch(stall, self.level)
         self._pace = pace
         size = body.size if body else 0
         self._size = None if size is None else len(prefix) + size + len(suffix)
         # What has to be waited for is no reason to hold back the head.
         is_small = self._size is not None and self._size <= _SMALL
         self._joined = bytearray() if is_small and (not body or body.repeatable) else None
+        self._slice = SLICE
         self._task: asyncio.Task[None] | None = None
         self._transport: asyncio.Transport | None = None
         self._done = False
@@ -180,8 +190,9 @@ class Outgoing(aiohttp.Payload):
             raise ConnectionResetError("The connection was found closed")
         self._task = asyncio.current_task()
         self._transport = transport
+        self._slice = TLS_SLICE if transport.get_extra_info("sslcontext") else SLICE
         self.began = asyncio.get_running_loop().time()
-        self._watch.moved()
+        self.watch.moved()
         # With the least high-water mark, drain() returns only when the system has taken all
         # bytes; from Python 3.12 on, the transport would otherwise still refer to the memory.
         transport.set_write_buffer_limits(high=1, low=0)
@@ -233,14 +244,14 @@ class Outgoing(aiohttp.Payload):
                 await close()
 
     async def _next(self, chunks: AsyncIterator[memoryview | bytes]) -> memoryview | None:
-        self._watch.pause()
+        self.watch.pause()
         try:
             chunk = await anext(chunks, None)
         except BaseException as error:
             if not _is_cancelling():
                 self.source_error = error
             raise
-        self._watch.moved()
+        self.watch.moved()
         return None if chunk is None else memoryview(chunk).cast("B")
 
     def _check(self, is_right: bool, found: str) -> None:
@@ -260,11 +271,11 @@ class Outgoing(aiohttp.Payload):
 
     async def _write_slices(self, writer: StreamWriter, rest: memoryview) -> None:
         while rest:
-            size = min(len(rest), SLICE)
+            size = min(len(rest), self._slice)
             if self._pace is not None:
-                self._watch.pause()
+                self.watch.pause()
                 size = await self._pace(size)
-                self._watch.moved()
+                self.watch.moved()
             piece, rest = rest[:size], rest[size:]
             self.written += len(piece)
             self.handed = self.written == self._size
@@ -274,7 +285,7 @@ class Outgoing(aiohttp.Payload):
                 # Lets the loop see an early answer, or the end of the connection: neither is found
                 # by writing, and a lost TLS connection swallows writes without an error.
                 await asyncio.sleep(0)
-            self._watch.moved()
+            self.watch.moved()
 
 
 def _is_cancelling() -> bool:

@@ -10,7 +10,7 @@ Rule 4: the credential goes to the instance's own origin, and shows nowhere.
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 import aiohttp
@@ -30,8 +30,9 @@ from domo_files_async.events import RequestFinished, notify
 from domo_files_async.protocol.headers import read_date
 from domo_files_async.protocol.messages import Reply
 from domo_files_async.protocol.responses import raise_for_error
-from domo_files_async.transport.body import Outgoing, StallWatch
+from domo_files_async.transport.body import Outgoing
 from domo_files_async.transport.credentials import Credential
+from domo_files_async.transport.intake import MOMENT, Intake
 from domo_files_async.transport.redirects import (
     MAX_REDIRECTS,
     REDIRECTS,
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from domo_files_async.protocol.messages import Request
     from domo_files_async.protocol.surface import Instance
     from domo_files_async.transport.body import Body
+    from domo_files_async.transport.limits import Limits
 
 __all__ = ("Http", "HttpClient", "ReplyStream")
 
@@ -89,14 +91,16 @@ class ReplyStream:
     content_length: int | None
 
     def __init__(
-        self, request: Request[Any], url: URL, outgoing: Outgoing, watch: StallWatch
+        self, request: Request[Any], url: URL, outgoing: Outgoing, meter: Limits | None
     ) -> None:
         self._request = request
         self._outgoing = outgoing
-        self._watch = watch
+        self._meter = meter
         self._url = url
         self._response: aiohttp.ClientResponse | None = None
         self._peeked: list[bytes] = []
+        self._intake: Intake | None = None
+        self._failure: TransportError | None = None
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Give the rest of the body, in chunks as they come.
@@ -134,6 +138,11 @@ class ReplyStream:
             )
         return self.reply(body)
 
+    @property
+    def path(self) -> str:
+        """The request's path, without its query."""
+        return self._request.path
+
     def reply(self, body: bytes) -> Reply:
         """Make a reply of the head and *body*."""
         return Reply(self.status, self.headers, body, self._request.method, self._request.path)
@@ -145,14 +154,62 @@ class ReplyStream:
             size += len(chunk)
         return gathered
 
+    async def fill(self, view: memoryview) -> int:
+        """Read until *view* is full, a moment is over, or the body is.
+
+        Returns:
+            Bytes that were read; 0 at the end of the body.
+
+        Raises:
+            StalledError: Nothing came for `Timeouts.stall` seconds.
+            TransportError: The connection ended before the body did. What came before is given
+                first, and the error raised by the next call.
+        """
+        assert self._intake is not None
+        time = asyncio.get_running_loop().time
+        count, until = 0, time() + MOMENT
+        self._intake.give(self._peeked)
+        try:
+            async with self._outgoing.watch as watch:
+                watch.moved()
+                while self._failure is None and count < len(view):
+                    step = await self._intake.read_into(view[count:], watch.moved)
+                    count += step
+                    if not step or time() > until:
+                        break
+        except (aiohttp.ClientError, OSError, EOFError) as error:
+            self._failure = _translated(error, self._request, self._outgoing)
+        if self._meter is not None:
+            self._meter.received(count)
+        if not count and self._failure is not None:
+            raise self._failure
+        return count
+
     async def _read(self) -> bytes:
         assert self._response is not None
         try:
-            async with self._watch.guard():
-                return await self._response.content.readany()
+            content = self._response.content
+            if content.is_eof():
+                chunk = content.read_nowait()
+            else:
+                async with self._outgoing.watch as watch:
+                    watch.moved()
+                    chunk = await content.readany()
         except (aiohttp.ClientError, OSError) as error:
             failure = _translated(error, self._request, self._outgoing)
+        else:
+            if self._meter is not None:
+                self._meter.received(len(chunk))
+            if self._intake is not None:
+                self._intake.came += len(chunk)
+            return chunk
         raise failure
+
+    def _metered(self) -> AbstractContextManager[None]:
+        return nullcontext() if self._meter is None else self._meter.metered(self._taken)
+
+    def _taken(self) -> int:
+        return max(0, self._outgoing.written - self._outgoing.level())
 
     @property
     def sent(self) -> int:
@@ -163,8 +220,9 @@ class ReplyStream:
         """Send the request, and wait for the answer's head."""
         failure: BaseException
         try:
-            async with self._watch.guard(self._outgoing.level):
-                self._response = await sending
+            async with self._outgoing.watch:
+                with self._metered():
+                    self._response = await sending
         except _NotRepeatedError as error:
             failure = _translated(error.failure, self._request, self._outgoing)
         except (aiohttp.ClientError, OSError) as error:
@@ -176,6 +234,8 @@ class ReplyStream:
             self.status = self._response.status
             self.headers = headers
             self.content_length = self._response.content_length
+            is_framed = "transfer-encoding" not in headers
+            self._intake = Intake(self._response, self.content_length if is_framed else None)
             return
         # Raised out here, it has no context that would hold the request's headers.
         raise self._outgoing.source_error or failure
@@ -218,6 +278,7 @@ class Http:
         on_date: Told a reply's Date, with the loop's times when its request began to be written
             and when the reply's head was there.
         pace: Waits until bytes may be sent, and says how many of those asked for.
+        meter: Told what moves, and how long small requests take.
         observer: Told of each attempt.
     """
 
@@ -234,6 +295,7 @@ class Http:
         client: HttpClient | None = None,
         on_date: Callable[[datetime, float, float], None] | None = None,
         pace: Callable[[int], Awaitable[int]] | None = None,
+        meter: Limits | None = None,
         observer: Observer | None = None,
     ) -> None:
         self._origin = instance.origin
@@ -247,6 +309,7 @@ class Http:
         self._owns_client = client is None
         self._on_date = on_date
         self._pace = pace
+        self._meter = meter
         self._observer = observer
 
     async def open(self) -> None:
@@ -377,21 +440,22 @@ class Http:
     async def _hop(
         self, request: Request[Any], body: Body | None, url: URL, credential: Credential
     ) -> ReplyStream:
-        watch = StallWatch(self._timeouts.stall)
         outgoing = Outgoing(
             request.prefix if request.content is None else request.content,
             body,
             request.suffix,
-            watch=watch,
+            stall=self._timeouts.stall,
             pace=self._pace,
         )
-        stream = ReplyStream(request, url, outgoing, watch)
+        stream = ReplyStream(request, url, outgoing, self._meter)
         try:
             await stream.start(self._requested(request, url, outgoing, credential))
         except BaseException:
             await stream.end()
             raise
         self._tell_date(stream, outgoing)
+        if self._meter is not None and body is None and outgoing.began is not None:
+            self._meter.replied(asyncio.get_running_loop().time() - outgoing.began)
         return stream
 
     def _tell_date(self, stream: ReplyStream, outgoing: Outgoing) -> None:
@@ -458,7 +522,7 @@ def _translated(error: Exception, request: Request[Any], outgoing: Outgoing) -> 
             return StalledError(f"{what}: {problem}", request_sent=sent)
         case aiohttp.ClientResponseError():
             problem = "the answer isn't HTTP"
-        case aiohttp.ClientPayloadError():
+        case aiohttp.ClientPayloadError() | EOFError():
             problem = "the answer broke off"
         case OSError(strerror=str(reason)):
             problem = f"the connection was lost ({reason})"

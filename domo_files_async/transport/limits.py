@@ -1,7 +1,8 @@
 """Who may use the network, when and how fast; the only owner of permits. No clock but the loop's.
 
 Rule 1: a permit is for one request that moves bytes; owners take turns, so that a small transfer
-isn't stuck behind a large one.
+isn't stuck behind a large one. How many there are is `planning.pacing`'s to say, from what is
+measured here: bytes that the other side has taken, and requests that it refused.
 Rule 2: silence that the server asked for is the whole session's, and only ever grows.
 Rule 3: the bandwidth cap is one queue, in the order of asking.
 """
@@ -10,19 +11,22 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
-from domo_files_async.planning.pacing import TokenBucket
+from domo_files_async.planning.pacing import ConcurrencyController, TokenBucket
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Hashable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterator
 
-__all__ = ("Limits",)
+__all__ = ("Limits", "Room")
 
 _BURST = 64 * 1024
 _LEAST = 16 * 1024
 _MOMENT = 0.02
+_LOOK_EVERY = 0.025
+_LARGE = 1024 * 1024
+_NEWEST = 0.3
 
 
 class Limits:
@@ -30,46 +34,128 @@ class Limits:
 
     Args:
         ceiling: Permits that may be out at once.
+        adaptive: Whether fewer are given out where the link takes fewer.
         rate: Bytes a second that may be sent; `None` for no cap.
+
+    Attributes:
+        ceiling: Permits that may be out at once at most.
+        in_flight: Permits that are out, but for those of whoever moves bytes at a pace of its own.
+        each: Bytes a second that a large request moved lately; 0 while unknown.
     """
 
-    def __init__(self, ceiling: int, *, rate: float | None = None) -> None:
-        self._ceiling = ceiling
-        self._in_flight = 0
-        self._waiting: dict[Hashable, deque[asyncio.Future[None]]] = {}
+    def __init__(self, ceiling: int, *, adaptive: bool = False, rate: float | None = None) -> None:
+        self.ceiling = ceiling
+        self.in_flight = 0
+        self.each = 0.0
+        self._controller = ConcurrencyController(ceiling) if adaptive else None
+        self._leisurely = 0
+        self._waiting = _Turns()
+        self._waiting_leisurely = _Turns()
+        self._held: dict[asyncio.Task[object] | None, tuple[Hashable, float]] = {}
+        self._rooms: set[Room] = set()
         self._silent_until = 0.0
         self._bucket = TokenBucket(rate, burst=_BURST)
         self._paced = asyncio.Lock()
         self._rate_changed = asyncio.Event()
+        self._gauges: set[Callable[[], int]] = set()
+        self._moved = 0
+        self._seen = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._least = self._most = 0
+
+    def __repr__(self) -> str:
+        return f"<Limits {self.in_flight} out, {self._controller or self.ceiling}>"
 
     @property
-    def ceiling(self) -> int:
-        """How many permits may be out at once."""
-        return self._ceiling
-
-    @property
-    def in_flight(self) -> int:
-        """How many permits are out."""
-        return self._in_flight
-
-    def set_ceiling(self, ceiling: int) -> None:
-        """Change how many permits may be out; those that are out stay."""
-        self._ceiling = ceiling
-        self._admit()
+    def limit(self) -> int:
+        """How many permits may be out now."""
+        return self.ceiling if self._controller is None else self._controller.limit
 
     @asynccontextmanager
-    async def permit(self, owner: Hashable) -> AsyncIterator[None]:
+    async def permit(self, owner: Hashable, *, leisurely: bool = False) -> AsyncIterator[None]:
         """Hold a permit.
 
         Args:
             owner: The transfer that it is for: transfers take turns, and each is served in order.
+            leisurely: Whether bytes move at the caller's pace, which says nothing about the link
+                and may take for ever: such permits are only counted against the ceiling.
         """
+        if leisurely:
+            async with self._leisurely_permit(owner):
+                yield
+            return
+        now = asyncio.get_running_loop().time
+        task = asyncio.current_task()
         await self._acquire(owner)
+        self._held[task] = owner, now()
         try:
             yield
+            if self._controller is not None and task in self._held:
+                self._controller.on_finished(now() - self._held[task][1])
         finally:
-            self._in_flight -= 1
-            self._admit()
+            if self._held.pop(task, None) is not None:
+                self._leave()
+
+    async def rest(self, waiting: Awaitable[object]) -> None:
+        """Wait for something without the permit that this task may hold; get it back before others.
+
+        Args:
+            waiting: What is waited for.
+        """
+        task = asyncio.current_task()
+        owner, _ = self._held.pop(task, (None, 0.0))
+        if owner is None:
+            await waiting
+            return
+        self._leave()
+        await waiting
+        await self._acquire(owner, is_first=True)
+        self._held[task] = owner, asyncio.get_running_loop().time()
+
+    def room(self, ahead: int) -> Room:
+        """Give a count of what one transfer has under way: its permits, and *ahead* more."""
+        return Room(self, ahead)
+
+    def refuse(self, began: float) -> None:
+        """Take note that the server took a request of this task for one too many.
+
+        Args:
+            began: The loop's time when it was sent.
+        """
+        if self._controller is None:
+            return
+        others = self.in_flight - (asyncio.current_task() in self._held)
+        self._controller.on_refused(began, others, asyncio.get_running_loop().time())
+
+    @contextmanager
+    def metered(self, gauge: Callable[[], int]) -> Iterator[None]:
+        """Measure what is sent in this block; where it raises, that doesn't count.
+
+        Args:
+            gauge: Gives the bytes that the other side has taken.
+        """
+        now = asyncio.get_running_loop().time
+        began = now()
+        self._gauges.add(gauge)
+        try:
+            yield
+            moved = gauge()
+            self._moved += moved
+            if moved >= _LARGE:
+                each = moved / max(now() - began, 1e-6)
+                self.each += (each - self.each) * (_NEWEST if self.each else 1)
+        finally:
+            self._gauges.discard(gauge)
+
+    def received(self, size: int) -> None:
+        """Take note of bytes that came, where this task holds a permit for them."""
+        if asyncio.current_task() in self._held:
+            self._moved += size
+
+    def replied(self, seconds: float) -> None:
+        """Take note of how long a small request took."""
+        if self._controller is not None:
+            self._controller.on_latency(seconds)
 
     def hold(self, seconds: float) -> None:
         """Let nothing be sent for *seconds*; a longer silence that was asked for stays."""
@@ -86,6 +172,8 @@ class Limits:
         """Change the bandwidth cap, also for those who wait already."""
         self._bucket.set_rate(rate, asyncio.get_running_loop().time())
         self._rate_changed.set()
+        if self._controller is not None:
+            self._controller.restart()
 
     async def pace(self, size: int) -> int:
         """Wait until bytes may be sent.
@@ -118,28 +206,128 @@ class Limits:
         except TimeoutError:
             return False
 
-    async def _acquire(self, owner: Hashable) -> None:
-        if self._in_flight < self._ceiling and not self._waiting:
-            self._in_flight += 1
+    @asynccontextmanager
+    async def _leisurely_permit(self, owner: Hashable) -> AsyncIterator[None]:
+        turn = self._waiting_leisurely.add(owner)
+        self._admit()
+        await self._granted(turn, self._leave_leisurely)
+        try:
+            yield
+        finally:
+            self._leave_leisurely()
+
+    async def _acquire(self, owner: Hashable, *, is_first: bool = False) -> None:
+        turn = self._waiting.add(owner, is_first=is_first)
+        self._admit()
+        await self._granted(turn, self._leave)
+
+    async def _granted(self, turn: asyncio.Future[None], give_back: Callable[[], None]) -> None:
+        if turn.done():
             return
-        turn = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(owner, deque()).append(turn)
         try:
             await turn
         except asyncio.CancelledError:
             # A cancelled turn is passed over when it comes; one that had come goes to the next.
             if not turn.cancelled():
-                self._in_flight -= 1
-                self._admit()
+                give_back()
             raise
 
+    def _leave(self) -> None:
+        self.in_flight -= 1
+        self._admit()
+
+    def _leave_leisurely(self) -> None:
+        self._leisurely -= 1
+        self._admit()
+
     def _admit(self) -> None:
-        while self._waiting and self._in_flight < self._ceiling:
-            owner = next(iter(self._waiting))
-            queue = self._waiting.pop(owner)
+        while self._is_below_ceiling and self._waiting_leisurely.grant():
+            self._leisurely += 1
+        while self._is_below_ceiling and self.in_flight < self.limit and self._waiting.grant():
+            self.in_flight += 1
+        self._note()
+
+    @property
+    def _is_below_ceiling(self) -> bool:
+        return self.in_flight + self._leisurely < self.ceiling
+
+    def _note(self) -> None:
+        """Keep how few and how many were out since the last look; look on while any is."""
+        self._least = min(self._least, self.in_flight)
+        self._most = max(self._most, self.in_flight)
+        if self._timer is None and self._controller is not None and self.in_flight:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(_LOOK_EVERY, self._look, self._controller, loop.time())
+
+    def _look(self, controller: ConcurrencyController, before: float) -> None:
+        """Tell the controller what went on, and do what it says."""
+        loop = asyncio.get_running_loop()
+        now, total = loop.time(), self._moved + sum(gauge() for gauge in self._gauges)
+        is_steady = self._least == self._most and self._silent_until <= before
+        work = max(0, total - self._seen)
+        controller.observe(now, work, self._least if is_steady else None)
+        self._seen = total
+        self._admit()
+        self._least = self._most = self.in_flight
+        for room in self._rooms:
+            room.changed.set()
+        self._timer = None
+        if self.in_flight:
+            self._timer = loop.call_later(_LOOK_EVERY, self._look, controller, now)
+
+
+class _Turns:
+    """Who waits: owners take turns, and each is served in order."""
+
+    def __init__(self) -> None:
+        self._queues: dict[Hashable, deque[asyncio.Future[None]]] = {}
+
+    def add(self, owner: Hashable, *, is_first: bool = False) -> asyncio.Future[None]:
+        turn = asyncio.get_running_loop().create_future()
+        if is_first:
+            queue = self._queues.pop(owner, deque())
+            queue.appendleft(turn)
+            self._queues = {owner: queue, **self._queues}
+        else:
+            self._queues.setdefault(owner, deque()).append(turn)
+        return turn
+
+    def grant(self) -> bool:
+        """Let the next one go; `False` if nobody waits."""
+        while self._queues:
+            owner = next(iter(self._queues))
+            queue = self._queues.pop(owner)
             turn = queue.popleft()
             if queue:
-                self._waiting[owner] = queue
+                self._queues[owner] = queue
             if not turn.cancelled():
-                self._in_flight += 1
                 turn.set_result(None)
+                return True
+        return False
+
+
+class Room:
+    """How many parts one transfer may have under way."""
+
+    def __init__(self, limits: Limits, ahead: int) -> None:
+        self._limits = limits
+        self._ahead = ahead
+        self._inside = 0
+        self.changed = asyncio.Event()
+
+    async def enter(self) -> None:
+        """Wait until there is room for one more; one task at a time."""
+        rooms = self._limits._rooms  # noqa: SLF001 - two halves of one thing
+        rooms.add(self)
+        try:
+            while self._inside >= self._limits.limit + self._ahead:
+                self.changed.clear()
+                await self.changed.wait()
+        finally:
+            rooms.discard(self)
+        self._inside += 1
+
+    def leave(self) -> None:
+        """Make room for one."""
+        self._inside -= 1
+        self.changed.set()

@@ -35,6 +35,9 @@ class Ended:
 @pytest.fixture(autouse=True)
 def _in_a_folder_of_its_own(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    # Whoever runs the tests may have a file of credentials.
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("DOMO_CREDENTIALS_FILE", raising=False)
 
 
 @pytest.fixture

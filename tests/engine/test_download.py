@@ -14,6 +14,8 @@ from domo_files_async import (
     NotFoundError,
     PermissionDeniedError,
     Progress,
+    RetryPolicy,
+    Surface,
     TransportError,
 )
 
@@ -30,6 +32,13 @@ class AsyncSink:
 
     async def write(self, data):
         self.data += data
+
+
+@pytest.fixture(params=Surface, ids=lambda surface: surface.value)
+async def domo(request, emulator):
+    policy = RetryPolicy(initial_backoff=0.001, max_backoff=0.01)
+    async with emulator.session("ada", surface=request.param, retry=policy) as session:
+        yield session
 
 
 @pytest.fixture
@@ -151,8 +160,9 @@ async def test_a_partial_file_of_another_revision_is_not_gone_on_with(
     assert (tmp_path / "x").read_bytes() == b"second"
 
 
-async def test_a_partial_file_that_is_damaged_is_noticed_and_removed(
-    domo, emulator, data_file_id, tmp_path
+@pytest.mark.parametrize("verify", [True, False])
+async def test_a_partial_file_that_is_damaged_is_noticed_and_begun_anew(
+    domo, emulator, data_file_id, tmp_path, verify
 ):
     emulator.faults.add("open_download", reset="body")
     emulator.faults.add("open_download", status=403)
@@ -160,10 +170,9 @@ async def test_a_partial_file_that_is_damaged_is_noticed_and_removed(
         await domo.download(data_file_id, tmp_path / "x")
     (left,) = tmp_path.iterdir()
     left.write_bytes(bytes(left.stat().st_size))
-    with pytest.raises(ChecksumMismatchError):
-        await domo.download(data_file_id, tmp_path / "x")
-    assert names_in(tmp_path) == []
-    await domo.download(data_file_id, tmp_path / "x")
+    await domo.download(data_file_id, tmp_path / "x", verify=verify)
+    assert (tmp_path / "x").read_bytes() == DATA
+    assert names_in(tmp_path) == ["x"]
 
 
 async def test_two_downloads_to_one_place_do_not_hurt_each_other(domo, data_file_id, tmp_path):

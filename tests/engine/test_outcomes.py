@@ -167,3 +167,52 @@ async def test_the_observer_is_told_what_was_found(emulator):
         await domo.upload_file(DATA, name="x")
     (sought,) = [event for event in seen if isinstance(event, OutcomeSought)]
     assert (sought.operation, sought.verdict) == ("upload_file", "made")
+
+
+LAG = 3
+
+
+async def test_a_file_that_shows_late_is_found(domo, emulator):
+    emulator.behaviour.visibility_lag = LAG
+    emulator.faults.add("upload_file", reset="after")
+    data_file_id = await domo.upload_file(DATA, name="x")
+    assert list(emulator.files) == [data_file_id]
+    assert count(emulator, "list_files") == LAG + 1
+
+
+async def test_a_revision_that_shows_late_is_found(domo, emulator, files):
+    emulator.behaviour.visibility_lag = LAG
+    emulator.faults.add("upload_revision", reset="after")
+    revision_id = await domo.upload_revision(files[0], DATA)
+    assert emulator.files[files[0]][1:] == [revision_id]
+    assert count(emulator, "upload_revision") == 1
+
+
+@pytest.mark.parametrize("second", [409, 200, 404])
+@pytest.mark.parametrize("revise", [False, True])
+async def test_a_commit_that_shows_late_makes_one_revision(domo, emulator, files, revise, second):
+    session_id = await opened(domo, **({"data_file_id": files[0]} if revise else {}))
+    emulator.behaviour.visibility_lag = LAG
+    emulator.behaviour.second_commit_status = second
+    emulator.faults.add("commit_multipart_session", reset="after")
+    made = await domo.commit_multipart_session(session_id)
+    before = emulator.files
+    assert before[made.data_file_id][-1] == made.revision_id
+    assert sum(map(len, before.values())) == len(files) + 1
+
+
+async def test_a_copy_that_shows_late_is_found(product, emulator):
+    source = await product.upload_file(DATA, name="one")
+    target = await product.upload_file(b"two", name="two")
+    emulator.behaviour.visibility_lag = LAG
+    emulator.faults.add("copy_revision", reset="after")
+    revision_id = await product.copy_revision(source, target)
+    assert emulator.files[target][1:] == [revision_id]
+
+
+async def test_a_duplicate_that_shows_late_is_found(product, emulator):
+    source = await product.upload_file(DATA, name="one")
+    emulator.behaviour.visibility_lag = LAG
+    emulator.faults.add("duplicate_file", reset="after")
+    duplicate = await product.duplicate_file(source)
+    assert list(emulator.files) == [source, duplicate.data_file_id]

@@ -7,6 +7,7 @@ import pytest
 from domo_files_async import (
     InvalidArgumentError,
     PartUploadError,
+    PermissionDeniedError,
     SessionStateError,
     TransferConfig,
 )
@@ -116,3 +117,11 @@ async def test_writing_waits_while_the_memory_is_full(emulator):
         pushing.cancel()
         with pytest.raises(asyncio.CancelledError):
             await pushing
+
+
+async def test_a_write_while_a_failed_upload_is_cleaning_up_raises_its_error(domo, emulator):
+    emulator.faults.add("create_multipart_session", status=403)
+    with pytest.raises(PermissionDeniedError):
+        async with domo.open_upload("x", part_size=1024) as writer:
+            for _ in range(100):
+                await writer.write(b"x" * 100)

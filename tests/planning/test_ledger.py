@@ -117,6 +117,8 @@ def test_each_state_can_be_reached(state):
 @pytest.mark.parametrize(("state", "kind"), list(itertools.product(State, EXAMPLES)))
 def test_each_cell_of_the_table_leads_where_it_says_or_raises(state, kind):
     ledger = reach(state)
+    # Only what was resumed may start afresh.
+    ledger.resumed = True
     ledger.next_actions(free=100)
     before = attrs.astuple(ledger, recurse=False)
     transition = TABLE[state].get(kind)
@@ -249,14 +251,37 @@ def test_a_commit_that_was_not_seen_is_sent_again_until_one_is_refused():
     assert ledger.next_actions() == [FindOut(2)]
 
 
-@pytest.mark.parametrize("state", [State.SENDING, State.COMPLETE, State.COMMITTING])
-def test_what_is_taken_up_again_goes_on_where_it_was(state):
+@pytest.mark.parametrize(
+    ("state", "event", "then"),
+    [
+        (State.NEW, None, State.NEW),
+        (State.SENDING, None, State.SENDING),
+        (State.SENDING, Cancelled(), State.SENDING),
+        (State.SENDING, Failed(mendable=True), State.SENDING),
+        (State.COMPLETE, None, State.COMPLETE),
+        (State.COMPLETE, Cancelled(), State.COMPLETE),
+        (State.COMMITTING, None, State.COMMIT_UNKNOWN),
+        (State.COMMITTING, Cancelled(), State.COMMIT_UNKNOWN),
+        (State.COMMITTING, CommitRefused(mendable=True), State.COMPLETE),
+        (State.COMMIT_UNKNOWN, None, State.COMMIT_UNKNOWN),
+        (State.COMMIT_UNKNOWN, Cancelled(), State.COMMIT_UNKNOWN),
+        (State.COMMIT_UNKNOWN, Failed(mendable=True), State.COMMIT_UNKNOWN),
+        (State.COMMIT_UNKNOWN, StillUnknown(), State.COMMIT_UNKNOWN),
+        (State.SETTING_ACCESS, None, State.SETTING_ACCESS),
+        (State.SETTING_ACCESS, Cancelled(), State.SETTING_ACCESS),
+        (State.SETTING_ACCESS, AccessFailed(mendable=True), State.SETTING_ACCESS),
+        (State.SETTING_ACCESS, AccessFailed(), State.DONE),
+        (State.DONE, None, State.DONE),
+        (State.ABORTING, None, State.ABORTING),
+    ],
+)
+def test_what_is_taken_up_again_goes_on_where_it_was(state, event, then):
     ledger = reach(state, journaled=True)
-    if state is not State.COMMITTING:
-        ledger.advance(Failed(mendable=True))
+    if event is not None:
+        ledger.advance(event)
     ledger.advance(Resumed())
-    expected = {State.COMMITTING: State.COMMIT_UNKNOWN}
-    assert ledger.state is expected.get(state, state)
+    assert ledger.state is then
+    assert ledger.resumed
 
 
 def test_parts_that_were_accepted_before_are_not_offered_again():
@@ -275,20 +300,51 @@ def test_a_parked_commit_is_asked_about_first():
     assert ledger.state is State.COMMIT_UNKNOWN
 
 
-def test_a_lost_multipart_session_starts_afresh():
-    ledger = play(UploadLedger(PartPlan(25, 10)), [SessionOpened("s")])
+@pytest.mark.parametrize("state", [State.SENDING, State.COMMITTING])
+def test_what_this_run_began_itself_does_not_start_afresh(state):
+    ledger = reach(state)
+    before = attrs.astuple(ledger, recurse=False)
+    with pytest.raises(ImpossibleEventError, match="resumed"):
+        ledger.advance(SessionLost())
+    assert attrs.astuple(ledger, recurse=False) == before
+
+
+def test_a_resumed_upload_whose_multipart_session_is_lost_starts_afresh_once():
+    ledger = play(UploadLedger(PartPlan(25, 10), journaled=True), [SessionOpened("s")])
     ledger.next_actions()
     ledger.advance(PartAccepted(1, 10))
+    ledger.advance(Resumed())
     ledger.advance(SessionLost())
     assert (ledger.state, ledger.session_id, ledger.bytes_accepted) == (State.NEW, None, 0)
     ledger.advance(SessionOpened("t"))
     assert [action.index for action in ledger.next_actions(free=9)] == [1, 2, 3]
+    with pytest.raises(ImpossibleEventError):
+        ledger.advance(SessionLost())
 
 
-def test_a_multipart_session_that_is_lost_while_it_commits_is_asked_about():
-    ledger = reach(State.COMMITTING)
+def test_a_multipart_session_that_is_lost_at_its_first_commit_starts_afresh():
+    ledger = play(reach(State.COMPLETE, journaled=True), [Resumed(), CommitSent()])
     ledger.advance(SessionLost())
+    assert ledger.state is State.NEW
+    assert not ledger.may_be_made
+
+
+def test_a_multipart_session_that_is_lost_after_an_earlier_commit_is_asked_about():
+    ledger = play(
+        reach(State.COMMITTING, journaled=True), [Resumed(), NotSeen(), CommitSent(), SessionLost()]
+    )
     assert ledger.state is State.COMMIT_UNKNOWN
+    ledger.advance(NotSeen())
+    assert ledger.next_actions() == [FindOut(2)]
+
+
+@pytest.mark.parametrize("mendable", [False, True])
+@pytest.mark.parametrize("journaled", [False, True])
+def test_a_refused_commit_is_parked_only_if_it_can_be_mended(mendable, journaled):
+    ledger = reach(State.COMMITTING, journaled=journaled)
+    ledger.advance(CommitRefused(mendable))
+    assert ledger.state is (State.PARKED if mendable and journaled else State.ABORTING)
+    assert not ledger.may_be_made
 
 
 def test_parts_that_come_late_do_not_disturb_an_abort():
@@ -377,6 +433,29 @@ class Uploads(RuleBasedStateMachine):
     @precondition(lambda self: hasattr(self, "ledger") and not self.ledger.state.is_end)
     def something_ends_it(self, event):
         self.tell(event)
+
+    @rule()
+    @precondition(lambda self: hasattr(self, "ledger") and self.options["journaled"])
+    def a_later_run_takes_it_up(self):
+        if Resumed in TABLE[self.ledger.state]:
+            # All that a later run has is the list of events.
+            self.ledger = UploadLedger(self.plan, **self.options)
+            for event in self.events:
+                self.ledger.advance(event)
+            self.tell(Resumed())
+            self.offered = list(self.accepted)
+            # A commit whose answer nobody saw is looked for before it is sent again.
+            if self.ledger.state is not State.COMMIT_UNKNOWN:
+                self.commits_since_look = 0
+
+    @rule()
+    @precondition(lambda self: hasattr(self, "ledger") and self.ledger.resumed)
+    def its_multipart_session_is_gone(self):
+        if SessionLost in TABLE[self.ledger.state]:
+            self.tell(SessionLost())
+            if self.ledger.state is State.NEW:
+                self.offered, self.accepted = [], []
+                self.commits_since_look = 0
 
     @invariant()
     def what_is_counted_is_what_came(self):

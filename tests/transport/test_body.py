@@ -23,7 +23,7 @@ async def test_lent_bytes_can_be_read_again_and_are_not_copied():
 
 
 async def test_a_body_is_no_text():
-    outgoing = Outgoing(b"", None, b"", watch=StallWatch(1), pace=None)
+    outgoing = Outgoing(b"", None, b"", stall=1, pace=None)
     with pytest.raises(TypeError):
         outgoing.decode()
 
@@ -89,12 +89,12 @@ def test_what_no_header_can_carry_is_refused(value):
 
 @in_no_time
 async def test_the_watch_sees_bytes_that_leave_by_themselves():
-    levels = iter([0, 40, 30, 30, 20, 10])
-    watch = StallWatch(8)
+    levels = iter([40, 30, 30, 20, 10])
+    watch = StallWatch(8, lambda: next(levels, 10))
     began = asyncio.get_running_loop().time()
 
     async def wait_for_ever():
-        async with watch.guard(lambda: next(levels, 10)):
+        async with watch:
             watch.moved()
             await asyncio.Event().wait()
 
@@ -107,9 +107,8 @@ async def test_the_watch_sees_bytes_that_leave_by_themselves():
 @in_no_time
 async def test_the_watch_counts_each_movement_and_no_time_while_paused():
     levels = iter(range(1000))
-    watch = StallWatch(8)
-    watch.moved()
-    async with watch.guard(lambda: next(levels, 0)):
+    watch = StallWatch(8, lambda: next(levels, 0))
+    async with watch:
         await asyncio.sleep(100)
         watch.moved()
         for _ in range(5):
@@ -117,21 +116,23 @@ async def test_the_watch_counts_each_movement_and_no_time_while_paused():
             watch.moved()
         watch.pause()
         await asyncio.sleep(100)
-    async with watch.guard(lambda: 0):
+    watch = StallWatch(8, lambda: 0)
+    async with watch:
         watch.moved()
         for _ in range(5):
             await asyncio.sleep(7)
             watch.moved()
     with pytest.raises(TimeoutError):
-        async with watch.guard():
+        async with watch:
+            watch.moved()
             await asyncio.sleep(9)
 
 
 @in_no_time
 async def test_what_leaves_while_the_watch_is_paused_does_not_start_it_again():
     levels = iter([3, 2, 1])
-    watch = StallWatch(8)
-    async with watch.guard(lambda: next(levels, 0)):
+    watch = StallWatch(8, lambda: next(levels, 0))
+    async with watch:
         watch.moved()
         watch.pause()
         await asyncio.sleep(100)

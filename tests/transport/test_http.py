@@ -179,14 +179,14 @@ async def test_bandwidth_is_asked_for_before_each_slice():
 
     async def pace(size):
         asked.append(size)
-        return min(size, 200_000)
+        return min(size, 900_000)
 
     async with (
         ScriptedServer(replies(answer(200))) as server,
         opened(server, pace=pace) as http,
     ):
         await http.send(request(prefix=b"<"), lent(bytes(SLICE + 1)))
-    assert asked == [1, SLICE, SLICE + 1 - 200_000]
+    assert asked == [1, SLICE, SLICE + 1 - 900_000]
 
 
 @pytest.mark.parametrize("status", [413, 401])

@@ -6,7 +6,9 @@ import asyncio
 
 import pytest
 
+from domo_files_async import DeveloperToken, DomoFilesSession, RetryPolicy, TransferConfig
 from domo_files_async.transport.limits import Limits
+from tests.servers import ScriptedServer, answer
 from tests.transport.tools import in_no_time
 
 
@@ -56,22 +58,6 @@ async def test_owners_take_turns_so_that_a_small_upload_is_not_stuck():
     owners = "".join(owner[0] for owner, _ in order)
     assert owners == "lllslsll"
     assert [number for owner, number in order if owner == "large"] == list(range(6))
-
-
-@in_no_time
-async def test_a_ceiling_can_rise_and_fall():
-    limits, log, done = Limits(1), [], asyncio.Event()
-    tasks = [asyncio.create_task(hold_permit(limits, n, log, done)) for n in range(4)]
-    await settle()
-    assert log == [0]
-    limits.set_ceiling(3)
-    await settle()
-    assert log == [0, 1, 2]
-    limits.set_ceiling(1)
-    assert limits.in_flight == 3
-    done.set()
-    await asyncio.gather(*tasks)
-    assert limits.in_flight == 0
 
 
 @pytest.mark.parametrize("steps", range(6))
@@ -201,3 +187,273 @@ async def test_whoever_is_cancelled_while_paced_blocks_nobody():
     gone.cancel()
     await heir
     assert now() == pytest.approx(2)
+
+
+async def send_all(limits, count, seconds, rate):
+    """Send *count* bodies of ten megabytes; *rate* says how fast each of so many goes."""
+    most = 0
+
+    async def send():
+        nonlocal most
+        async with limits.permit("a"):
+            most = max(most, limits.in_flight)
+            moved, last = 0.0, now()
+
+            def gauge():
+                nonlocal moved, last
+                moved += (now() - last) * rate(max(1, limits.in_flight))
+                last = now()
+                return int(moved)
+
+            with limits.metered(gauge):
+                while gauge() < 10_000_000:
+                    await asyncio.sleep(0.02)
+
+    limits.replied(0.005)
+    async with asyncio.timeout(seconds):
+        await asyncio.gather(*(send() for _ in range(count)))
+    return most
+
+
+@in_no_time
+async def test_where_each_request_brings_its_own_share_all_permits_are_given_out():
+    limits = Limits(32, adaptive=True)
+    assert limits.limit == 4
+
+    assert await send_all(limits, 100, 100, lambda _: 5_000_000) == 32
+    assert limits.in_flight == 0
+    assert limits.each == pytest.approx(5_000_000, rel=0.1)
+
+
+@in_no_time
+async def test_where_all_share_what_there_is_few_permits_are_given_out():
+    limits = Limits(32, adaptive=True)
+
+    await send_all(limits, 100, 1_000, lambda n: 50_000_000 / n)
+    assert limits.limit <= 5
+
+
+@in_no_time
+async def test_what_is_not_adaptive_gives_out_all_permits_whatever_happens():
+    limits = Limits(32)
+    limits.refuse(0)
+    limits.replied(1)
+
+    assert limits.limit == 32
+    assert await send_all(limits, 40, 1_000, lambda n: 50_000_000 / n) == 32
+
+
+@in_no_time
+async def test_refused_requests_leave_fewer_permits():
+    limits, log, done = Limits(32, adaptive=True), [], asyncio.Event()
+    tasks = [asyncio.create_task(hold_permit(limits, n, log, done)) for n in range(6)]
+    await settle()
+    assert log == [0, 1, 2, 3]
+    limits.refuse(now())
+    assert limits.limit == 3
+    async with asyncio.timeout(1):
+        done.set()
+        await asyncio.gather(*tasks)
+
+
+@in_no_time
+async def test_silence_is_not_measured():
+    limits = Limits(32, adaptive=True)
+    limits.hold(100)
+    done = asyncio.Event()
+    tasks = [asyncio.create_task(hold_permit(limits, n, [], done)) for n in range(4)]
+    await asyncio.sleep(90)
+    assert limits.limit == 4
+    done.set()
+    await asyncio.gather(*tasks)
+
+
+@in_no_time
+async def test_what_breaks_off_does_not_count():
+    limits = Limits(2, adaptive=True)
+    with pytest.raises(OSError, match="gone"), limits.metered(lambda: 10**9):
+        raise OSError("gone")
+
+    assert limits.each == 0
+
+
+@in_no_time
+async def test_bytes_that_come_count_where_a_permit_is_held():
+    limits, done = Limits(32, adaptive=True), asyncio.Event()
+    limits.replied(0.005)
+
+    async def receive():
+        async with limits.permit("a"):
+            while not done.is_set():
+                limits.received(100_000)
+                await asyncio.sleep(0.02)
+
+    tasks = [asyncio.create_task(receive()) for _ in range(40)]
+    await asyncio.sleep(3)
+    assert limits.limit == 32
+    done.set()
+    await asyncio.gather(*tasks)
+
+
+@in_no_time
+async def test_bytes_that_come_elsewhere_do_not_count():
+    limits, done = Limits(32, adaptive=True), asyncio.Event()
+    limits.replied(0.005)
+    tasks = [asyncio.create_task(hold_permit(limits, n, [], done)) for n in range(40)]
+    for _ in range(1000):
+        limits.received(100_000)
+        await asyncio.sleep(0.02)
+    assert limits.limit == 4
+    done.set()
+    await asyncio.gather(*tasks)
+
+
+@in_no_time
+async def test_a_new_bandwidth_cap_is_measured_anew():
+    limits = Limits(32, adaptive=True)
+    await send_all(limits, 60, 1_000, lambda n: 50_000_000 / n)
+    assert limits.limit <= 5
+    assert "doubling" not in repr(limits)
+    limits.set_rate(10**9)
+    assert "doubling" in repr(limits)
+
+
+@in_no_time
+async def test_whoever_rests_lends_the_permit_and_gets_it_back_first():
+    limits, order = Limits(1), []
+
+    async def patient():
+        async with limits.permit("patient"):
+            order.append("sent")
+            await limits.rest(asyncio.sleep(5))
+            order.append("sent again")
+            assert limits.in_flight == 1
+
+    async def work(owner):
+        async with limits.permit(owner):
+            order.append(owner)
+            await asyncio.sleep(3)
+
+    await asyncio.gather(patient(), *(work(owner) for owner in "abc"))
+    assert order == ["sent", "a", "b", "sent again", "c"]
+    assert limits.in_flight == 0
+
+
+@in_no_time
+async def test_whoever_has_no_permit_rests_all_the_same():
+    limits = Limits(1)
+    await limits.rest(asyncio.sleep(5))
+    assert (now(), limits.in_flight) == (5, 0)
+
+
+@pytest.mark.parametrize("seconds", [1, 6])
+@in_no_time
+async def test_whoever_is_cancelled_at_rest_or_while_getting_the_permit_back_has_none(seconds):
+    limits, done = Limits(1), asyncio.Event()
+
+    async def patient():
+        async with limits.permit("patient"):
+            await limits.rest(asyncio.sleep(5))
+
+    resting = asyncio.create_task(patient())
+    await asyncio.sleep(0)
+    other = asyncio.create_task(hold_permit(limits, "other", [], done))
+    await asyncio.sleep(seconds)
+    resting.cancel()
+    await asyncio.wait({resting})
+    assert limits.in_flight == 1
+    done.set()
+    await other
+    assert limits.in_flight == 0
+
+
+@in_no_time
+async def test_callers_at_their_own_pace_hold_nobody_up_below_the_ceiling():
+    limits, log, done = Limits(6, adaptive=True), [], asyncio.Event()
+
+    async def read(name):
+        async with limits.permit(name, leisurely=True):
+            log.append(name)
+            await done.wait()
+
+    readers = [asyncio.create_task(read(n)) for n in range(5)]
+    await settle()
+    uploads = [asyncio.create_task(hold_permit(limits, f"up{n}", log, done)) for n in range(2)]
+    late = asyncio.create_task(read("late"))
+    await settle()
+    assert log == [0, 1, 2, 3, 4, "up0"]
+    assert limits.in_flight == 1
+    late.cancel()
+    await settle()
+    done.set()
+    await asyncio.gather(*readers, *uploads)
+    assert log[-1] == "up1"
+    assert limits.in_flight == 0
+
+
+@in_no_time
+async def test_a_transfer_has_as_much_under_way_as_there_are_permits_and_a_little_ahead():
+    limits = Limits(32, adaptive=True)
+    room, entered = limits.room(2), 0
+
+    async def enter():
+        nonlocal entered
+        while True:
+            await room.enter()
+            entered += 1
+
+    entering = asyncio.create_task(enter())
+    await settle()
+    assert entered == 6
+    room.leave()
+    await settle()
+    assert entered == 7
+    await send_all(limits, 100, 100, lambda _: 5_000_000)
+    await settle()
+    assert entered == 32 + 3
+    entering.cancel()
+    await asyncio.wait({entering})
+
+
+MOST = 3
+ANSWER = b'{"sessionId":"1","dataFileId":7,"revisionId":8,"publicAccess":false,"entries":[]}'
+
+
+class CountingServer:
+    """Refuses parts above so many at once; the first ones wait until that has happened."""
+
+    def __init__(self):
+        self.at_once = self.refused = 0
+        self.was_full = asyncio.Event()
+
+    async def play(self, connection):
+        while True:
+            head, _ = await connection.request()
+            if "/part/" not in head.target:
+                await connection.send(answer(200, ANSWER, {"Content-Type": "application/json"}))
+                continue
+            self.at_once += 1
+            if self.at_once > MOST:
+                self.refused += 1
+                self.was_full.set()
+                await connection.send(answer(429))
+            else:
+                await self.was_full.wait()
+                await connection.send(answer(200))
+            self.at_once -= 1
+
+
+async def test_a_server_that_refuses_some_is_asked_less_and_gets_all():
+    counting = CountingServer()
+    async with ScriptedServer(counting.play) as server:
+        async with DomoFilesSession(
+            server.origin,
+            auth=DeveloperToken("x"),
+            transfer=TransferConfig(multipart_threshold=0, part_size=1000),
+            retry=RetryPolicy(initial_backoff=0.001),
+        ) as domo:
+            result = await domo.upload(bytes(100_000), name="x")
+
+    assert result.parts == 100
+    assert result.attempts == 100 + counting.refused
+    assert 1 <= counting.refused <= 5

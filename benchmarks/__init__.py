@@ -1,0 +1,1 @@
+"""What the transfers cost beside the machine's limit and beside other clients."""

@@ -1,0 +1,122 @@
+"""What became of items that were being sent when a run died, or whose answers were lost.
+
+Nothing here sends an item: it looks at what the server has, once for all of them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from domo_files_async.bulk.plan import Trace, Wanted, match_traces
+from domo_files_async.errors import NotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from domo_files_async.bulk.journal import Journal, Row
+    from domo_files_async.bulk.plan import Found
+    from domo_files_async.models import DataFile, Revision
+    from domo_files_async.session import DomoFilesSession
+
+__all__ = ("look_for", "name_of")
+
+
+def name_of(row: Row) -> str:
+    """Give the name that an item's new data file has."""
+    return row.item.name or os.path.basename(row.item.source) or row.item.source  # noqa: PTH119
+
+
+async def look_for(
+    domo: DomoFilesSession, journal: Journal, rows: Sequence[Row]
+) -> Mapping[int, Found]:
+    """Look for what items would have left; one request for new files, one a data file for others.
+
+    Returns:
+        What was found of each, by its number.
+
+    Raises:
+        DomoFilesError: The server can't be asked.
+    """
+    new = [row for row in rows if row.flight_target is None]
+    found: dict[int, Found] = {}
+    if new:
+        names = {name_of(row) for row in new}
+        files = await domo.list_files(expand=("revisions",), limit_to_owned=True)
+        alike = [file for file in files if file.name in names]
+        del files
+        known = await _known(journal, (file.data_file_id for file in alike))
+        traces = [
+            trace
+            for file in alike
+            if file.data_file_id not in known and (trace := _first(file)) is not None
+        ]
+        found.update(match_traces(map(_wanted, new), traces))
+    by_target: dict[int, list[Row]] = defaultdict(list)
+    for row in rows:
+        if row.flight_target is not None:
+            by_target[row.flight_target].append(row)
+    for target, group in by_target.items():
+        traces = await _new_revisions(domo, journal, target)
+        found.update(match_traces(map(_wanted, group), traces))
+    return found
+
+
+async def _known(journal: Journal, ids: Iterable[int]) -> set[int]:
+    """Give which data files the journal has accounted for."""
+    listed = ",".join(map(str, ids))
+    question = f"SELECT data_file_id FROM items WHERE data_file_id IN ({listed})"  # noqa: S608 - numbers
+    return {number for (number,) in await journal.ask(question)}
+
+
+async def _new_revisions(
+    domo: DomoFilesSession, journal: Journal, data_file_id: int
+) -> list[Trace]:
+    try:
+        file = await domo.get_file(data_file_id, expand=("revisions",))
+    except NotFoundError:
+        return []
+    revisions = _revisions(file)
+    known = {
+        number
+        for (number,) in await journal.ask(
+            "SELECT revision_id FROM items WHERE data_file_id = ?1 UNION "
+            "SELECT revisions.revision_id FROM revisions JOIN items ON item = number "
+            "WHERE data_file_id = ?1",
+            data_file_id,
+        )
+    }
+    # Before ours there was at least one, or there would have been nothing to revise.
+    return [
+        Trace(data_file_id, file.name, one.datetime_uploaded, one)
+        for one in revisions[1:]
+        if one.data_file_revision_id not in known
+    ]
+
+
+def _revisions(file: DataFile) -> list[Revision]:
+    found = {one.data_file_revision_id: one for one in file.revisions}
+    if file.current_revision is not None:
+        found.setdefault(file.current_revision.data_file_revision_id, file.current_revision)
+    return [found[number] for number in sorted(found)]
+
+
+def _first(file: DataFile) -> Trace | None:
+    """Give a data file's first revision: ours comes before what others added."""
+    revisions = _revisions(file)
+    if not revisions:
+        return None
+    created = file.datetime_created or revisions[0].datetime_uploaded
+    return Trace(file.data_file_id, file.name, created, revisions[0])
+
+
+def _wanted(row: Row) -> Wanted:
+    return Wanted(
+        number=row.number,
+        name=name_of(row) if row.flight_target is None else None,
+        size=row.size,
+        sha256=row.sha256,
+        since=None if row.began is None else datetime.fromisoformat(row.began),
+    )

@@ -1,0 +1,77 @@
+"""Sources that fsspec opens, such as `s3://bucket/key`; fsspec is an extra, imported here only."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from domo_files_async.bulk.items import Item
+from domo_files_async.errors import InvalidArgumentError, SourceError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+__all__ = ("from_urls", "open_url")
+
+_CHUNK = 1024 * 1024
+
+
+def from_urls(pattern: str, **options: Any) -> Iterator[Item]:
+    """Give the files that an fsspec URL names, such as `s3://bucket/2026/**`.
+
+    Args:
+        pattern: A URL, with or without wildcards. Credentials belong into the environment or a
+            configuration file of fsspec's, not into the URL.
+        options: For the file system, while it lists.
+
+    Returns:
+        An item a file, which is called as the last part of its URL.
+
+    Raises:
+        SourceError: It can't be listed.
+    """
+    fsspec = _fsspec()
+    try:
+        system, path = fsspec.core.url_to_fs(pattern, **options)
+        found = system.glob(path, detail=True) if set("*?[") & set(path) else None
+        entries = {path: system.info(path)} if found is None else found
+    except (OSError, ValueError, ImportError) as error:
+        raise SourceError(f"{pattern} can't be listed: {error}") from error
+    for name, entry in entries.items():
+        if entry.get("type") != "directory":
+            changed = entry.get("ETag") or entry.get("mtime") or entry.get("created")
+            yield Item(
+                source=system.unstrip_protocol(name),
+                name=name.rstrip("/").rpartition("/")[2],
+                size=entry.get("size"),
+                fingerprint=f"{entry.get('size')}:{changed}",
+            )
+
+
+async def open_url(url: str) -> AsyncIterator[bytes]:
+    """Give the bytes of a URL.
+
+    Raises:
+        SourceError: It can't be read.
+    """
+    fsspec = _fsspec()
+    try:
+        file = await asyncio.to_thread(lambda: fsspec.open(url, "rb").open())
+        try:
+            while chunk := await asyncio.to_thread(file.read, _CHUNK):
+                yield chunk
+        finally:
+            await asyncio.to_thread(file.close)
+    except (OSError, ValueError, ImportError) as error:
+        raise SourceError(f"{url} can't be read: {error}") from error
+
+
+def _fsspec() -> Any:
+    try:
+        import fsspec  # type: ignore[import-untyped, unused-ignore]  # noqa: PLC0415 - an extra
+        import fsspec.core  # noqa: PLC0415
+    except ImportError:
+        raise InvalidArgumentError(
+            "URLs as sources need fsspec: pip install 'domo-files-async[fsspec]'"
+        ) from None
+    return fsspec

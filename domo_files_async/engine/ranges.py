@@ -1,0 +1,346 @@
+"""Fetches a file's bytes: several ranges at once where the server gives them, one stream where not.
+
+Rule 1: memory, then a permit, then a range: whoever holds one of them waits for none before it.
+Rule 2: what arrived is progress, after which the attempts of a range count anew.
+Rule 3: the digest follows the frontier: what arrives there is digested from memory, what came
+before its turn is read again.
+Rule 4: bytes that the server says are others are never put beside those that are there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import attrs
+
+from domo_files_async.errors import ApiError, TransportError, UnexpectedResponseError
+from domo_files_async.events import RequestRetried
+from domo_files_async.planning.ranges import RANGE_SIZE, Ranges, Validators
+from domo_files_async.protocol import requests
+from domo_files_async.protocol.headers import read_content_range
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from domo_files_async.engine.buffers import Lease
+    from domo_files_async.engine.destination import Destination
+    from domo_files_async.engine.digest import Digest
+    from domo_files_async.engine.shared import Shared
+    from domo_files_async.transport.http import ReplyStream
+
+__all__ = ("Fetch",)
+
+_GATHER = 1024 * 1024
+"""Bytes that are gathered before they are written in one go."""
+
+_LEAST_GATHER = 64 * 1024
+_REREAD = 16 * 1024 * 1024
+_REREAD_STEP = 256 * 1024
+_PARTIAL = 206
+_NO_SUCH_RANGE = 416
+
+
+class _ChangedError(Exception):
+    """The server has other bytes now."""
+
+    def __init__(self, reply: ReplyStream) -> None:
+        super().__init__()
+        self.reply = reply
+
+
+class _UnrangedError(Exception):
+    """The server doesn't give ranges, or not always.
+
+    Attributes:
+        may_ask: Whether one that goes to the end may still be asked for.
+    """
+
+    def __init__(self, *, may_ask: bool) -> None:
+        super().__init__()
+        self.may_ask = may_ask
+
+
+@attrs.define(eq=False)
+class _Stretch:
+    """What is still to come of a range; `stop` is `None` while its end isn't known."""
+
+    at: int
+    stop: int | None
+
+    @property
+    def is_over(self) -> bool:
+        return self.stop is not None and self.at >= self.stop
+
+
+@attrs.define(eq=False, kw_only=True)
+class Fetch:
+    """Fetches one file, all of it.
+
+    Attributes:
+        shared: The session's tools.
+        data_file_id: Which data file.
+        revision_id: Which revision; `None` for the current one.
+        total: Bytes in it, as its metadata say; `None` while unknown.
+        destination: Where they go.
+        make_digest: Makes a digest of nothing.
+        transfer: The transfer's number.
+        report: Told how many bytes are there, whenever more came.
+        digest: Of all bytes, when it is over.
+        taken_up: Bytes that were there already; `None` before it is known.
+    """
+
+    shared: Shared
+    data_file_id: int
+    revision_id: int | None
+    total: int | None
+    destination: Destination
+    make_digest: Callable[[], Digest]
+    transfer: int
+    report: Callable[[int], None]
+    digest: Digest = attrs.field(init=False)
+    taken_up: int | None = attrs.field(default=None, init=False)
+    _ranges: Ranges = attrs.field(init=False)
+    _is_ranged: bool = attrs.field(default=False, init=False)
+    _may_ask: bool = attrs.field(default=True, init=False)
+    _validators: Validators | None = attrs.field(default=None, init=False)
+    _digesting: bool = attrs.field(default=False, init=False)
+    _moved: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
+    _group: asyncio.TaskGroup = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.digest = self.make_digest()
+        self._ranges = Ranges(None)
+
+    @property
+    def frontier(self) -> int:
+        """Offset up to which all bytes are there."""
+        return self._ranges.frontier
+
+    async def run(self) -> None:
+        """Fetch what isn't there.
+
+        Raises:
+            DomoFilesError: It can't be had, or can't be written.
+        """
+        there = self.taken_up = await self.destination.take_up(self.total)
+        left = 0 if self.total is None else self.total - there
+        config = self.shared.transfer
+        self._ranges = Ranges(None, there=there)
+        if self.destination.takes_ranges and left > config.multipart_threshold:
+            self._is_ranged = True
+            size = config.part_size or RANGE_SIZE
+            self._ranges = Ranges(self.total, there=there, range_size=size)
+        elif there and not left:
+            self._ranges.take_rest()
+        has_changed = False
+        while True:
+            try:
+                async with _group() as self._group:
+                    self._start_worker()
+                    self._follow()
+            except _UnrangedError as refused:
+                self._may_ask = refused.may_ask
+                self._go_on_as_stream(self.frontier)
+            except _ChangedError as changed:
+                if has_changed or not await self.destination.restart():
+                    raise _unexpected(
+                        changed.reply,
+                        "other bytes came than those that were there, so that they don't belong "
+                        "together; nothing was published, and trying again begins anew",
+                        "ETag",
+                    ) from None
+                has_changed, self._validators = True, None
+                self._go_on_as_stream(0)
+            else:
+                return
+
+    def _go_on_as_stream(self, there: int) -> None:
+        self._is_ranged = False
+        self._ranges = Ranges(None, there=there)
+        # What a thread may still be feeding is of no use any more.
+        if self._digesting or self.digest.at > there:
+            self._digesting = False
+            self.digest = self.make_digest()
+
+    def _start_worker(self) -> None:
+        if not self._ranges.is_all_taken:
+            self._group.create_task(self._worker())
+
+    async def _worker(self) -> None:
+        while not self._ranges.has_room:
+            self._moved.clear()
+            await self._moved.wait()
+        limits, buffers = self.shared.limits, self.shared.buffers
+        gather = min(_GATHER, max(_LEAST_GATHER, buffers.share // limits.ceiling), buffers.share)
+        with await buffers.lease(2 * gather) as lease:
+            async with limits.permit(self):
+                start, stop = self._ranges.take()
+                if self._validators is not None:
+                    self._start_worker()
+                await self._fetch(_Stretch(start, stop), lease)
+
+    async def _fetch(self, stretch: _Stretch, lease: Lease) -> None:
+        """Fetch a range; a connection that drops is followed by one that goes on from there."""
+        attempt = 0
+        while not stretch.is_over:
+            before = stretch.at
+            error = await self._attempt(stretch, lease)
+            attempt = 1 if stretch.at > before else attempt + 1
+            if error is None:
+                continue
+            delay = self.shared.attempts.judge(error, attempt=attempt)
+            if delay is None:
+                raise error
+            self.shared.emit(
+                RequestRetried(
+                    operation="open_download",
+                    attempt=attempt,
+                    delay=delay,
+                    error=error,
+                    transfer=self.transfer,
+                )
+            )
+            await self.shared.limits.rest(asyncio.sleep(delay))
+
+    async def _attempt(self, stretch: _Stretch, lease: Lease) -> TransportError | None:
+        """Receive what is left of a range; give the error that it broke off with, if it did."""
+        is_asked = self._may_ask and (self._is_ranged or stretch.at > 0)
+        request = requests.download(
+            self.shared.rules,
+            self.data_file_id,
+            revision_id=self.revision_id,
+            byte_range=(stretch.at, stretch.stop if self._is_ranged else None)
+            if is_asked
+            else None,
+        )
+        validator = self._validators.if_range if self._validators else None
+        if is_asked and validator:
+            request = attrs.evolve(request, headers={**request.headers, "If-Range": validator})
+        try:
+            async with self.shared.attempts.open_stream(request) as reply:
+                skip, count = self._accept(reply, stretch, is_asked=is_asked)
+                error = await self._receive(reply, stretch, lease, skip=skip, count=count)
+        except ApiError as refused:
+            if is_asked and refused.status == _NO_SUCH_RANGE:
+                raise _UnrangedError(may_ask=False) from refused
+            raise
+        return error
+
+    def _accept(
+        self, reply: ReplyStream, stretch: _Stretch, *, is_asked: bool
+    ) -> tuple[int, int | None]:
+        """Say how many of a reply's bytes to skip, and how many to keep; `None` for all."""
+        skip, stop, total = stretch.at, reply.content_length, reply.content_length
+        is_range = reply.status == _PARTIAL
+        if is_range:
+            given = read_content_range(reply.headers.get("content-range"))
+            if given is None or given.start != stretch.at:
+                if is_asked:
+                    raise _UnrangedError(may_ask=False)
+                raise _unexpected(reply, "other bytes came than were asked for", "Content-Range")
+            skip, stop, total = 0, given.stop, given.total
+        now, before = Validators.read(reply.headers, total), self._validators
+        is_shorter = stop is not None and stop < stretch.at
+        if is_shorter or (before is not None and before.differ(now)):
+            raise _ChangedError(reply)
+        self._validators = before or now
+        if self._is_ranged:
+            self._accept_range(stretch, is_good=is_range and total == self.total, before=before)
+        if stretch.stop is None:
+            stretch.stop = (total or self.total or stop) if is_range else total
+        ends = [one for one in (stop, stretch.stop) if one is not None]
+        return skip, min(ends) - stretch.at if ends else None
+
+    def _accept_range(self, stretch: _Stretch, *, is_good: bool, before: Validators | None) -> None:
+        """Go on with more ranges after the first one, or with what came in place of it."""
+        if before is None and is_good:
+            self._start_worker()
+        elif before is None:
+            self._is_ranged = False
+            self._ranges = Ranges(None, there=stretch.at)
+            self._ranges.take_rest()
+            stretch.stop = None
+        elif not is_good:
+            raise _UnrangedError(may_ask=True)
+
+    async def _receive(
+        self, reply: ReplyStream, stretch: _Stretch, lease: Lease, *, skip: int, count: int | None
+    ) -> TransportError | None:
+        """Write one half of the lease's memory while the other is filled."""
+        half = lease.size // 2
+        view, other = lease.view[:half], lease.view[half:]
+        writing: asyncio.Task[None] | None = None
+        try:
+            while skip:
+                skipped = await reply.fill(view[:skip])
+                if not skipped:
+                    return _too_early(reply)
+                skip -= skipped
+            while count is None or count > 0:
+                filled = await reply.fill(view if count is None else view[:count])
+                if writing is not None:
+                    await writing
+                if not filled and count is None:
+                    stretch.stop = stretch.at
+                    return None
+                if not filled:
+                    return _too_early(reply)
+                writing = self._group.create_task(self._keep(stretch.at, view[:filled], lease))
+                stretch.at += filled
+                count = None if count is None else count - filled
+                view, other = other, view
+        except TransportError as error:
+            return error
+        finally:
+            if writing is not None:
+                await writing
+        return None
+
+    async def _keep(self, offset: int, view: memoryview, lease: Lease) -> None:
+        is_next = not self._digesting and self.digest.at == offset
+        self._digesting |= is_next
+        digest = self.digest if is_next else None
+        total = self._ranges.size
+        record = None if total is None else (total, self.frontier)
+        await self.destination.write(offset, view, lease, digest=digest, record=record)
+        if is_next:
+            self._digesting = False
+        self._ranges.keep(offset, offset + len(view))
+        self._moved.set()
+        self._follow()
+        self.report(self._ranges.kept)
+
+    def _follow(self) -> None:
+        if not self._digesting and self.digest.at < self.frontier:
+            self._digesting = True
+            self._group.create_task(self._digest_behind())
+
+    async def _digest_behind(self) -> None:
+        buffers = self.shared.buffers
+        with await buffers.lease(min(_REREAD_STEP, buffers.share)) as lease:
+            while self.digest.at < self.frontier:
+                stop = min(self.frontier, self.digest.at + _REREAD)
+                await self.destination.reread(self.digest, stop, lease)
+        self._digesting = False
+
+
+def _too_early(reply: ReplyStream) -> TransportError:
+    return TransportError(f"GET {reply.path}: the answer ended too early")
+
+
+def _unexpected(reply: ReplyStream, problem: str, field: str) -> UnexpectedResponseError:
+    return UnexpectedResponseError(
+        problem, status=reply.status, method="GET", path=reply.path, field=field
+    )
+
+
+@asynccontextmanager
+async def _group() -> AsyncIterator[asyncio.TaskGroup]:
+    """Give a task group whose first error comes out as itself."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            yield group
+    except BaseExceptionGroup as errors:
+        raise errors.exceptions[0] from errors.exceptions[0].__cause__

@@ -1,0 +1,241 @@
+"""Opened files: read by ranges of one revision, or written as a new one when they are closed."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import sys
+from contextlib import aclosing, suppress
+from typing import TYPE_CHECKING, Any
+
+import attrs
+from fsspec.asyn import AbstractAsyncStreamedFile, AsyncFileSystem, sync
+from fsspec.spec import AbstractBufferedFile
+
+from domo_files_async.errors import ChecksumMismatchError, TransportError
+from domo_files_async.fsspec.paths import os_errors
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Awaitable, Callable
+    from contextlib import AbstractAsyncContextManager
+
+    from domo_files_async.engine.writer import UploadWriter
+    from domo_files_async.models import Revision
+    from domo_files_async.session import DomoFilesSession
+
+__all__ = ("DomoFile", "DomoStreamedFile", "Opening", "read_chunks", "read_range", "read_verified")
+
+_log = logging.getLogger(__name__)
+
+
+async def read_chunks(
+    session: DomoFilesSession, number: int, revision_id: int, start: int, stop: int | None
+) -> AsyncGenerator[bytes]:
+    """Give a range; a connection that drops is followed by one that goes on from there."""
+    while stop is None or start < stop:
+        before = start
+        try:
+            async with session.open_download(
+                number, revision_id=revision_id, byte_range=(start, stop)
+            ) as stream:
+                async for chunk in stream:
+                    start += len(chunk)
+                    yield chunk
+        except TransportError:
+            if start == before:
+                raise
+        else:
+            return
+
+
+async def read_range(
+    session: DomoFilesSession, number: int, revision_id: int, start: int, stop: int
+) -> bytes:
+    """Give a range at once."""
+    async with aclosing(read_chunks(session, number, revision_id, start, stop)) as chunks:
+        return b"".join([chunk async for chunk in chunks])
+
+
+async def read_verified(
+    session: DomoFilesSession, number: int, revision: Revision
+) -> AsyncGenerator[bytes]:
+    """Give a revision's bytes; fail at their end, before a commit, if they aren't its."""
+    digest = hashlib.sha256()
+    chunks = read_chunks(session, number, revision.data_file_revision_id, 0, revision.size_bytes)
+    async with aclosing(chunks):
+        async for chunk in chunks:
+            digest.update(chunk)
+            yield chunk
+    expected, actual = revision.sha256_hash_value, digest.hexdigest()
+    if expected is not None and expected.lower() != actual:
+        raise ChecksumMismatchError(
+            f"Data file {number} came with other bytes than the server says it has, and "
+            "wasn't copied: try again",
+            expected=expected.lower(),
+            actual=actual,
+            data_file_id=number,
+            revision_id=revision.data_file_revision_id,
+        )
+
+
+@attrs.define(eq=False)
+class Opening:
+    """What one opened file reads, or the upload that it is written to."""
+
+    session: Callable[[], Awaitable[DomoFilesSession]]
+    path: str
+    note_change: Callable[[int], None]
+    details: dict[str, Any] = attrs.field(factory=dict)
+    target: dict[str, Any] = attrs.field(factory=dict)
+    _entered: AbstractAsyncContextManager[UploadWriter] | None = attrs.field(
+        default=None, init=False
+    )
+    _writer: UploadWriter | None = attrs.field(default=None, init=False)
+
+    @property
+    def is_writing(self) -> bool:
+        """Whether there is an upload that is neither committed nor discarded."""
+        return self._entered is not None
+
+    async def read(self, start: int, stop: int) -> bytes:
+        """Give a range of the revision that was the current one when the file was opened."""
+        number, revision_id = self.details["data_file_id"], self.details["revision_id"]
+        with os_errors(self.path):
+            return await read_range(await self.session(), number, revision_id, start, stop)
+
+    async def write(self, chunk: bytes) -> None:
+        """Upload a chunk after those before it."""
+        with os_errors(self.path):
+            if self._writer is None:
+                entering = (await self.session()).open_upload(**self.target)
+                self._writer = await entering.__aenter__()
+                self._entered = entering
+            await self._writer.write(chunk)
+
+    async def commit(self) -> None:
+        """Publish what was written; once."""
+        entered, self._entered = self._entered, None
+        if entered is not None:
+            assert self._writer is not None
+            with os_errors(self.path):
+                await entered.__aexit__(None, None, None)
+            self.note_change(self._writer.result.data_file_id)
+
+    async def discard(self) -> None:
+        """Abort the upload if there is one that wasn't committed."""
+        entered, self._entered = self._entered, None
+        if entered is not None:
+            error = asyncio.CancelledError("discarded")
+            with suppress(asyncio.CancelledError):
+                await entered.__aexit__(type(error), error, None)
+
+
+class DomoFile(AbstractBufferedFile):
+    """A data file that is read by ranges of one revision, or written as a new one.
+
+    What is written is published by `close`, unless that is called by an exception: leaving a
+    `with` block by one, also of a wrapper such as a text or gzip file, publishes nothing.
+    """
+
+    closed: bool
+
+    def __init__(self, fs: AsyncFileSystem, opening: Opening, **options: Any) -> None:
+        self._opening = opening
+        self._handled = sys.exception()
+        if opening.details:
+            self._details = opening.details
+        super().__init__(fs, opening.path, **options)
+
+    def _fetch_range(self, start: int, end: int) -> bytes:
+        return sync(self.fs.loop, self._opening.read, start, end)  # type: ignore[no-any-return]
+
+    def _upload_chunk(self, final: bool = False) -> bool:
+        sync(self.fs.loop, self._opening.write, self.buffer.getvalue())
+        if final and self.autocommit:
+            self.commit()
+        return True
+
+    def commit(self) -> None:
+        """Publish what was written; in a transaction, its end does so."""
+        sync(self.fs.loop, self._opening.commit)
+
+    def discard(self) -> None:
+        """Publish nothing of what was written."""
+        sync(self.fs.loop, self._opening.discard)
+
+    def close(self) -> None:
+        """Publish what was written, or nothing if it is closed by an exception."""
+        if self.closed:
+            return
+        if self.mode == "rb":
+            super().close()
+            return
+        try:
+            if _is_closed_by_exception(self._handled):
+                _log.warning("%s was closed by an exception, and isn't published", self.path)
+                self.discard()
+            elif not self.forced:
+                self.flush(force=True)
+        except BaseException:
+            self.discard()
+            raise
+        finally:
+            self.closed = True
+
+    def __del__(self) -> None:
+        if not self.closed:
+            self.closed = True
+            # In a forked process there is no loop, and the upload is the other one's.
+            with suppress(RuntimeError):
+                _discard_soon(self._opening, self.fs.loop)
+
+
+class DomoStreamedFile(AbstractAsyncStreamedFile):
+    """The same for coroutines; use it with `async with`."""
+
+    closed: bool
+
+    def __init__(self, fs: AsyncFileSystem, opening: Opening, **options: Any) -> None:
+        self._opening = opening
+        self._handled = sys.exception()
+        if opening.details:
+            self._details = opening.details
+        super().__init__(fs, opening.path, cache_type="none", **options)
+
+    async def _fetch_range(self, start: int, end: int) -> bytes:
+        return await self._opening.read(start, min(end, self.size))
+
+    async def _upload_chunk(self, final: bool = False) -> bool:
+        await self._opening.write(self.buffer.getvalue())
+        if final:
+            await self._opening.commit()
+        return True
+
+    async def close(self) -> None:
+        """Publish what was written, or nothing if it is closed by an exception."""
+        if self.closed:
+            return
+        try:
+            if self.mode != "rb":
+                if _is_closed_by_exception(self._handled):
+                    _log.warning("%s was closed by an exception, and isn't published", self.path)
+                elif not self.forced:
+                    await self.flush(force=True)
+        finally:
+            self.closed = True
+            await self._opening.discard()
+
+    def __del__(self) -> None:
+        self.closed = True
+
+
+def _is_closed_by_exception(handled: BaseException | None) -> bool:
+    # A wrapper's `close` isn't told of the exception that its `with` block was left by.
+    error = sys.exception()
+    return error is not None and error is not handled
+
+
+def _discard_soon(opening: Opening, loop: asyncio.AbstractEventLoop) -> None:
+    if opening.is_writing and loop.is_running():
+        asyncio.run_coroutine_threadsafe(opening.discard(), loop)

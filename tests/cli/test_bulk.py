@@ -1,0 +1,121 @@
+"""Jobs on the command line, in this process and as processes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+
+import pytest
+
+
+def settings(emulator):
+    return {"DOMO_INSTANCE": emulator.url, "DOMO_ACCESS_TOKEN": emulator.credential("ada")}
+
+
+@pytest.fixture
+def files(tmp_path):
+    folder = tmp_path / "data"
+    folder.mkdir()
+    for number in range(20):
+        (folder / f"{number}.txt").write_text(str(number))
+    return folder
+
+
+def test_a_job_is_planned_run_verified_and_reported(local, run, files, tmp_path):
+    planned = local("bulk", "plan", "job", files, "--json")
+    assert [line["action"] for line in planned.lines] == ["upload"] * 20
+    assert "20 to upload" in planned.err
+    done = local("bulk", "run", "job", files)
+    assert (done.code, done.out) == (0, "")
+    assert "20 done, 0 were done before" in done.err
+    again = local("bulk", "run", "job", files, "--json")
+    assert [line["status"] for line in again.lines] == ["skipped"] * 20
+    assert local("bulk", "verify", "job").code == 0
+    reported = run("bulk", "report", "job", "--html", "r.html", "--id-map", "ids.csv")
+    assert reported.code == 0
+    assert "All 20 files are there" in (tmp_path / "r.html").read_text()
+    assert len((tmp_path / "ids.csv").read_text().splitlines()) == 21
+    (status,) = run("bulk", "status", "job", "--json").lines
+    assert (status["done"], status["is_running"]) == (20, False)
+
+
+def test_what_failed_is_said_and_the_exit_code_is_1(local, files, tmp_path):
+    (tmp_path / "list.csv").write_text("source\ndata/1.txt\nnowhere.txt\n")
+    done = local("bulk", "run", "job", "--manifest", "list.csv")
+    assert done.code == 1
+    assert "nowhere.txt failed" in done.err
+    assert "1 done, 0 were done before, 1 failed" in done.err
+    verified = local("bulk", "verify", "job", "--json")
+    assert (verified.code, [line["kind"] for line in verified.lines]) == (1, ["undone"])
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("bulk", "status", "nowhere"),
+        ("bulk", "resolve", "job", "x"),
+        ("migrate", "job"),
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_ends_with_2(run, words):
+    ended = run(*words)
+    assert ended.code == 2
+    assert "Traceback" not in ended.err
+
+
+def test_an_instance_is_moved_to_another(run, files, tmp_path):
+    run("bulk", "run", "up", files, "--local", "there")
+    words = ("--from-local", "there", "--local", "here")
+    moved = run("migrate", "job", *words, "--id-map", "ids.json")
+    assert moved.code == 0, moved.err
+    assert len(json.loads((tmp_path / "ids.json").read_text())) == 20
+    assert run("bulk", "verify", "job", "--local", "here").code == 0
+
+
+async def test_a_refused_credential_ends_the_job_with_1_and_shows_nothing_of_it(
+    start, finish, emulator, files
+):
+    wrong = {**settings(emulator), "DOMO_ACCESS_TOKEN": "hush-hush"}
+    ended = await finish(await start("bulk", "run", "job", files, **wrong))
+    assert ended.code == 1
+    assert "Check the credential" in ended.err
+    assert "20 left: run it again" in ended.err
+    assert "hush-hush" not in ended.err
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Signals are otherwise there")
+async def test_the_first_interrupt_parks_the_job_while_others_may_look_at_it(
+    start, finish, emulator, files
+):
+    emulator.faults.add("upload_file", nth=4, times=None, stall=1)
+    process = await start("bulk", "run", "job", files, "--concurrency", "2", **settings(emulator))
+    while len(emulator.files) < 3:
+        await asyncio.sleep(0.01)
+    looked = await finish(await start("bulk", "status", "job", "--json"))
+    assert looked.lines[0]["is_running"]
+    process.send_signal(signal.SIGINT)
+    ended = await finish(process)
+    assert ended.code == 130, ended.err
+    assert "Parking" in ended.err
+    made = len(emulator.files)
+    assert f"{made} done" in ended.err
+    emulator.faults.clear()
+    ended = await finish(await start("bulk", "run", "job", **settings(emulator)))
+    assert ended.code == 0
+    assert len(emulator.files) == 20
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Signals are otherwise there")
+async def test_the_second_interrupt_ends_at_once(start, finish, emulator, files):
+    emulator.faults.add("upload_file", times=None, stall=600)
+    process = await start("bulk", "run", "job", files, **settings(emulator))
+    while not emulator.in_flight:
+        await asyncio.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    line = await process.stderr.readline()
+    assert b"Parking" in line
+    process.send_signal(signal.SIGINT)
+    assert (await finish(process)).code == 130
