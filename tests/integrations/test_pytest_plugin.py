@@ -10,7 +10,8 @@ import domo_files_async.emulator.conveniences  # what is loaded in here stays wh
 pytest_plugins = ["pytester"]
 
 ROOT = Path(domo_files_async.__file__).parent.parent
-PLUGIN = ("-p", "domo_files_async.pytest_plugin")
+# Where the package is installed, it would be loaded by its entry point as well.
+PLUGIN = ("-p", "no:domo_files", "-p", "domo_files_async.pytest_plugin")
 PLAIN = (
     "-q",
     *PLUGIN,
