@@ -281,7 +281,7 @@ class Outgoing(aiohttp.Payload):
             self.handed = self.written == self._size
             await writer.write(piece)
             await writer.drain()
-            if rest:
+            if not self.handed:
                 # Lets the loop see an early answer, or the end of the connection: neither is found
                 # by writing, and a lost TLS connection swallows writes without an error.
                 await asyncio.sleep(0)
