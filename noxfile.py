@@ -55,7 +55,7 @@ def typing(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """All tests, on each other Python that is found; `coverage` runs them on this one."""
     session.install("-e", ".[cli]", *GROUPS["test"])
-    session.run("pytest", "-n", "auto", *session.posargs)
+    session.run("pytest", "-q", "-n", "auto", "--maxfail=20", *session.posargs)
 
 
 @nox.session
@@ -70,7 +70,7 @@ def coverage(session: nox.Session) -> None:
             "coverage", "report", f"--include=domo_files_async/{folder}/*", "--fail-under=100"
         )
     session.run("coverage", "erase")
-    session.run("pytest", "-q", "-n", "auto", "--cov", "--cov-report=")
+    session.run("pytest", "-q", "-n", "auto", "--maxfail=20", "--cov", "--cov-report=")
     session.run("coverage", "report", "--fail-under=97")
 
 

@@ -206,7 +206,9 @@ def test_every_attribute_that_an_error_documents_is_set(cls):
     documented = [
         name
         for base in cls.__mro__
-        for name in re.findall(r"^ {8}(\w+): ", base.__dict__.get("__doc__") or "", re.MULTILINE)
+        for name in re.findall(
+            r"^ {4}(\w+): ", inspect.cleandoc(base.__dict__.get("__doc__") or ""), re.MULTILINE
+        )
         if issubclass(base, errors.DomoFilesError)
     ]
     assert set(documented) == set(vars(error)) - {"__notes__"}

@@ -82,9 +82,10 @@ async def _new_revisions(
     known = {
         number
         for (number,) in await journal.ask(
-            "SELECT revision_id FROM items WHERE data_file_id = ?1 UNION "
+            "SELECT revision_id FROM items WHERE data_file_id = ? UNION "
             "SELECT revisions.revision_id FROM revisions JOIN items ON item = number "
-            "WHERE data_file_id = ?1",
+            "WHERE data_file_id = ?",
+            data_file_id,
             data_file_id,
         )
     }

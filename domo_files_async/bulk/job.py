@@ -234,10 +234,10 @@ class Job:
             raise InvalidArgumentError(f"No item of {source} has an unknown outcome")
         for (number,) in rows:
             await self._journal.write(
-                "UPDATE items SET state = CASE WHEN ?1 IS NULL THEN 'new' WHEN target IS NULL "
-                "THEN 'uploaded' ELSE 'revised' END, data_file_id = coalesce(?1, data_file_id), "
-                "error = NULL WHERE number = ?2",
-                (data_file_id, number),
+                "UPDATE items SET state = CASE WHEN ? IS NULL THEN 'new' WHEN target IS NULL "
+                "THEN 'uploaded' ELSE 'revised' END, data_file_id = coalesce(?, data_file_id), "
+                "error = NULL WHERE number = ?",
+                (data_file_id, data_file_id, number),
             )
 
     async def status(self) -> JobStatus:

@@ -233,7 +233,7 @@ class Journal:
                 self._waiting.clear()
                 try:
                     await self._do(self._apply, batch)
-                except JournalError as error:
+                except Exception as error:  # noqa: BLE001 - whoever waits for it is told
                     for *_, done in batch:
                         if not done.done():
                             done.set_exception(error)

@@ -165,8 +165,8 @@ class Run:
             await self._guard.close()
             self._threads.shutdown(wait=False)
             await self._journal.write(
-                "UPDATE runs SET alive = ?1, ended = ?1, because = ?2 WHERE run = ?3",
-                (time.time(), because, self._records.run),
+                "UPDATE runs SET alive = ?, ended = ?, because = ? WHERE run = ?",
+                (now := time.time(), now, because, self._records.run),
             )
             await self._sample()
             await self._put_away()

@@ -421,3 +421,16 @@ async def test_links_are_left_out_unless_asked_for_and_never_end_in_a_circle(tmp
     assert [one.name for one in bulk.from_directory(tmp_path)] == ["a/f"]
     followed = [one.name for one in bulk.from_directory(tmp_path, follow_symlinks=True)]
     assert {"a/f", "g"} <= set(followed)
+
+
+async def test_a_change_that_cannot_be_written_is_told_and_the_next_one_is_written(path):
+    journal = Journal(path)
+    await journal.open()
+    try:
+        with pytest.raises(JournalError):
+            await journal.write("UPDATE nothing SET size = ?", (1,))
+        with pytest.raises(UnicodeEncodeError):
+            await journal.write("UPDATE items SET size = ?", ("\udcff",))
+        await journal.write("UPDATE items SET size = ?", (1,))
+    finally:
+        await journal.close()
