@@ -21,6 +21,7 @@ import attrs
 
 from domo_files_async.bulk.items import Item
 from domo_files_async.bulk.plan import Failure, Known, State
+from domo_files_async.engine.database import PATIENCE, prepare
 from domo_files_async.errors import JournalError
 from domo_files_async.models import PermissionEntry
 
@@ -33,10 +34,10 @@ LARGE = 16 * 1024 * 1024
 """Bytes from which an item goes in the lane of large ones; so do those of unknown size."""
 
 _APPLICATION = 0x444F4D46
-_VERSION = 1
 _PAGE = 500
 
-_SCHEMA = """
+_TABLES = (
+    """
 CREATE TABLE items (
     number INTEGER PRIMARY KEY,
     key TEXT NOT NULL UNIQUE,
@@ -48,20 +49,29 @@ CREATE TABLE items (
     needs_access INTEGER NOT NULL DEFAULT 0,
     flight_target INTEGER, flight_revision INTEGER, began TEXT, ended REAL,
     attempts INTEGER NOT NULL DEFAULT 0, elapsed REAL NOT NULL DEFAULT 0
-);
-CREATE INDEX unsettled ON items (number) WHERE state IN ('started', 'unknown');
+)
+    """,
+    """
+CREATE INDEX unsettled ON items (number) WHERE state IN ('started', 'unknown')
+    """,
+    """
 CREATE TABLE revisions (
     item INTEGER NOT NULL, source_revision INTEGER NOT NULL, revision_id INTEGER,
     size INTEGER, sha256 TEXT, md5 TEXT,
     PRIMARY KEY (item, source_revision)
-) WITHOUT ROWID;
+) WITHOUT ROWID
+    """,
+    """
 CREATE TABLE runs (
     run INTEGER PRIMARY KEY, began REAL NOT NULL, alive REAL NOT NULL, ended REAL, because TEXT
-);
+)
+    """,
+    """
 CREATE TABLE samples (
     run INTEGER NOT NULL, at REAL NOT NULL, figures TEXT NOT NULL, PRIMARY KEY (run, at)
-) WITHOUT ROWID;
-"""
+) WITHOUT ROWID
+    """,
+)
 
 _ADD = """
 INSERT INTO items (key, source, name, description, content_type, public, target, grants, size,
@@ -246,20 +256,19 @@ class Journal:
 
     def _open(self) -> None:
         os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
-        self._database = database = sqlite3.connect(self.path, timeout=30, isolation_level=None)
-        (found,) = database.execute("PRAGMA application_id").fetchone()
-        (version,) = database.execute("PRAGMA user_version").fetchone()
-        (tables,) = database.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        if tables and (found, version) != (_APPLICATION, _VERSION):
-            raise JournalError(f"{self.path} is no journal of a job: take another file")
-        database.execute("PRAGMA journal_mode = WAL")
+        self._database = database = sqlite3.connect(
+            self.path, timeout=PATIENCE, isolation_level=None
+        )
+        prepare(
+            database,
+            self.path,
+            kind="the journal of a job",
+            application=_APPLICATION,
+            version=1,
+            tables=_TABLES,
+        )
         database.execute("PRAGMA synchronous = NORMAL")
         database.execute("PRAGMA cache_size = -8192")
-        if not tables:
-            database.executescript(
-                f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA application_id = {_APPLICATION}; "
-                f"PRAGMA user_version = {_VERSION}; COMMIT"
-            )
 
     def _close(self) -> None:
         if self._database is not None:
@@ -323,7 +332,7 @@ class Journal:
 
     def _look(self, question: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
         if self._reader is None:
-            self._reader = sqlite3.connect(self.path, timeout=30, isolation_level=None)
+            self._reader = sqlite3.connect(self.path, timeout=PATIENCE, isolation_level=None)
         return self._reader.execute(question, values).fetchall()
 
     def _close_reader(self) -> None:

@@ -12,10 +12,10 @@ import concurrent.futures
 import contextlib
 import os
 import threading
-import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
+from domo_files_async.engine.database import PATIENCE, WAY_OUT, prepare
 from domo_files_async.engine.owners import Owner, forget_dead_owners, is_alive
 from domo_files_async.errors import JournalError, SessionStateError
 
@@ -31,11 +31,8 @@ Job: TypeAlias = "Callable[[sqlite3.Connection], T]"
 _Pending: TypeAlias = "tuple[Job[Any], concurrent.futures.Future[Any]]"
 
 _APPLICATION = 0x446F6D6F
-_VERSION = 1
-_PATIENCE = 30.0
-"""Seconds that a write waits for those of other processes."""
 
-_SCHEMA = (
+_TABLES = (
     """
     CREATE TABLE uploads (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -61,8 +58,6 @@ _SCHEMA = (
         PRIMARY KEY (upload, number)
     ) WITHOUT ROWID
     """,
-    f"PRAGMA application_id = {_APPLICATION}",
-    f"PRAGMA user_version = {_VERSION}",
 )
 _opening = threading.Lock()
 
@@ -218,56 +213,22 @@ class JournalFile:
 def _connect(path: Path) -> sqlite3.Connection:
     import sqlite3  # noqa: PLC0415 - who keeps no journal doesn't wait for it
 
-    return sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
+    return sqlite3.connect(path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
 
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
-    """Look at the file before anything is written to it; a new one gets its tables."""
-    import sqlite3  # noqa: PLC0415
-
     (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if verdict != "ok":
-        raise JournalError(f"The journal {path} is damaged: {verdict}. {_WAY_OUT}")
-    if not _is_ours(connection, path):
-        deadline = time.monotonic() + _PATIENCE
-        while True:
-            try:
-                connection.execute("PRAGMA journal_mode = WAL")
-                connection.execute("BEGIN IMMEDIATE")
-                break
-            except sqlite3.OperationalError:
-                # Nobody waits for his turn to do this.
-                if time.monotonic() > deadline:
-                    raise
-                threading.Event().wait(0.01)
-        try:
-            if not _is_ours(connection, path):
-                for statement in _SCHEMA:
-                    connection.execute(statement)
-            connection.execute("COMMIT")
-        except BaseException:
-            connection.rollback()
-            raise
+        raise JournalError(f"The journal {path} is damaged: {verdict}. {WAY_OUT}")
+    prepare(
+        connection,
+        path,
+        kind="an upload journal",
+        application=_APPLICATION,
+        version=1,
+        tables=_TABLES,
+    )
     connection.execute("PRAGMA synchronous = NORMAL")
-
-
-_WAY_OUT = "Nothing was overwritten: give another path, or move this file away"
-
-
-def _is_ours(connection: sqlite3.Connection, path: Path) -> bool:
-    (application,) = connection.execute("PRAGMA application_id").fetchone()
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    if application == version == tables == 0:
-        return False
-    if application != _APPLICATION:
-        raise JournalError(f"{path} isn't an upload journal. {_WAY_OUT}")
-    if version != _VERSION:
-        raise JournalError(
-            f"The journal {path} has version {version}, and this is written for {_VERSION}: use "
-            f"the newer domo-files-async that made it. {_WAY_OUT}"
-        )
-    return True
 
 
 def _end(
@@ -293,7 +254,7 @@ def _explained(error: BaseException, path: Path) -> BaseException:
     import sqlite3  # noqa: PLC0415
 
     if isinstance(error, sqlite3.Error | OSError):
-        explained = JournalError(f"The journal {path} can't be used: {error}. {_WAY_OUT}")
+        explained = JournalError(f"The journal {path} can't be used: {error}. {WAY_OUT}")
         explained.__cause__ = error
         return explained
     return error

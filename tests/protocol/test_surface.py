@@ -38,7 +38,9 @@ from domo_files_async.protocol.surface import Instance, parse_instance, surface_
     ],
 )
 def test_an_address_is_read_as_people_write_it(text, origin, prefix, host, is_loopback):
-    assert parse_instance(text) == Instance(origin, prefix, host, is_loopback)
+    instance = parse_instance(text)
+    assert instance == Instance(origin, prefix, host, is_loopback)
+    assert instance.url == origin + prefix
 
 
 @pytest.mark.parametrize(
