@@ -346,7 +346,10 @@ async def test_a_file_that_is_no_journal_is_refused_and_left_as_it_was(tmp_path)
     with sqlite3.connect(tmp_path / "other") as other:
         other.execute("CREATE TABLE mine (x)")
     other.close()
-    for place, said in ((text, "can't be used"), (tmp_path / "other", "isn.t the journal of a job")):
+    for place, said in (
+        (text, "can't be used"),
+        (tmp_path / "other", "isn.t the journal of a job"),
+    ):
         before = place.read_bytes()
         with pytest.raises(JournalError, match=said):
             async with bulk.Job(place):
