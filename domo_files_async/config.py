@@ -70,10 +70,13 @@ class TransferConfig:
     part_size: int | None = attrs.field(
         default=None, validator=attrs.validators.optional(_whole(minimum=1))
     )
-    """Bytes in a part; by default 16 MiB, grown where 10,000 of them wouldn't hold the file."""
+    """Bytes in a part; by default 16 MiB, grown where 10,000 of them wouldn't hold the file.
+
+    Also bytes in a range of a download; by default 16 MiB.
+    """
 
     multipart_threshold: int = attrs.field(default=16 * MIB, validator=_whole(minimum=0))
-    """What is shorter goes as one simple upload."""
+    """What is shorter goes as one simple upload, and comes as one stream."""
 
     memory_budget: int = attrs.field(default=64 * MIB, validator=_whole(minimum=MIB))
     """Bytes that may be held in buffers, in the whole session."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -13,17 +12,13 @@ from domo_files_async.engine.destination import open_destination
 from domo_files_async.engine.digest import Digest
 from domo_files_async.engine.outcomes import list_revisions
 from domo_files_async.engine.ranges import Fetch
+from domo_files_async.engine.transfers import Transfer
 from domo_files_async.errors import (
     ChecksumMismatchError,
     TransportError,
     UnexpectedResponseError,
 )
-from domo_files_async.events import (
-    Progress,
-    TransferFailed,
-    TransferFinished,
-    TransferStarted,
-)
+from domo_files_async.events import Progress
 from domo_files_async.models import DownloadResult
 from domo_files_async.protocol import requests
 from domo_files_async.protocol.headers import read_content_disposition, read_content_range
@@ -168,15 +163,13 @@ class _Download:
     verify: bool
     destination: Destination
     progress: ProgressFunction | None
-    transfer: int = attrs.field(init=False)
-    began: float = attrs.field(init=False)
+    transfer: Transfer = attrs.field(init=False)
     fetch: Fetch = attrs.field(init=False)
     reported: int = attrs.field(default=0, init=False)
     is_damaged: bool = attrs.field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.transfer = self.shared.next_transfer()
-        self.began = asyncio.get_running_loop().time()
+        self.transfer = Transfer(self.shared, "download")
         self.fetch = self._make_fetch()
 
     def _make_fetch(self) -> Fetch:
@@ -187,46 +180,27 @@ class _Download:
             total=self._total,
             destination=self.destination,
             make_digest=functools.partial(Digest, self.revision),
-            transfer=self.transfer,
+            transfer=self.transfer.number,
             report=self._report,
         )
 
     async def run(self, name: str) -> DownloadResult:
-        shared = self.shared
-        shared.emit(
-            TransferStarted(kind="download", name=name, size=self._total, transfer=self.transfer)
-        )
-        try:
+        with self.transfer.told(name, self._total):
             await self._receive()
             size = self.fetch.frontier
             await self.destination.publish(size)
-        except BaseException as error:
-            shared.emit(
-                TransferFailed(
-                    kind="download", error=error, elapsed=self._elapsed, transfer=self.transfer
-                )
-            )
-            raise
         if self.progress is not None:
             self.progress(Progress(size, size, 0, 0))
-        shared.emit(
-            TransferFinished(
-                kind="download",
-                data_file_id=self.data_file_id,
-                revision_id=self.revision_id,
-                size=size,
-                elapsed=self._elapsed,
-                transfer=self.transfer,
-            )
-        )
-        return DownloadResult(
+        result = DownloadResult(
             path=self.destination.path,
             data_file_id=self.data_file_id,
             revision_id=self.revision_id,
             size_bytes=size,
             sha256=self.fetch.digest.sha256,
-            elapsed=self._elapsed,
+            elapsed=self.transfer.elapsed,
         )
+        self.transfer.finish(result)
+        return result
 
     @property
     def worth_keeping(self) -> int | None:
@@ -270,7 +244,3 @@ class _Download:
     @property
     def _total(self) -> int | None:
         return self.revision.size_bytes if self.revision else None
-
-    @property
-    def _elapsed(self) -> float:
-        return asyncio.get_running_loop().time() - self.began

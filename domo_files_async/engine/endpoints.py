@@ -237,7 +237,10 @@ async def copy_revision(shared: Shared, source_id: int, target_id: int) -> int:
     request = requests.copy_revision(shared.rules, source_id, target_id)
     inquiry = _inquiry(request.operation, data_file_id=target_id)
     answer = await send_once(
-        shared, request, inquiry, evidence=lambda: _content_of(shared, source_id)
+        shared,
+        inquiry,
+        lambda: shared.attempts.send(request),
+        evidence=lambda: _content_of(shared, source_id),
     )
     revision_id = answer.revision_id if isinstance(answer, Made) else answer
     assert revision_id is not None
@@ -250,8 +253,8 @@ async def duplicate_file(shared: Shared, data_file_id: int) -> DataFile:
     request = requests.duplicate_file(shared.rules, data_file_id)
     answer = await send_once(
         shared,
-        request,
         _inquiry(request.operation),
+        lambda: shared.attempts.send(request),
         evidence=lambda: _content_of(shared, data_file_id),
     )
     shared.claims.made("file", answer.data_file_id)

@@ -7,9 +7,9 @@ whoever has one gives it back soon; and the next parts are read and hashed while
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from domo_files_async.engine.groups import task_group
 from domo_files_async.engine.shared import ABORT_WITHIN
 from domo_files_async.errors import (
     AccessNotSetError,
@@ -40,7 +40,7 @@ from domo_files_async.planning.retry import is_answer_lost, is_mendable
 from domo_files_async.protocol import requests
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import Awaitable, Callable
 
     from domo_files_async.engine.journal import Entry
     from domo_files_async.engine.outcomes import Inquiry
@@ -206,7 +206,7 @@ class MultipartUpload:
     async def _send_offered(self, first: deeds.SendPart) -> None:
         room = self._shared.limits.room(_AHEAD)
         action: deeds.Action | None = first
-        async with _group() as group:
+        async with task_group() as group:
             while isinstance(action, deeds.SendPart):
                 await room.enter()
                 part = await self._supply.take(action)
@@ -416,13 +416,3 @@ class _SessionLostError(Exception):
 
 def _then(deed: Callable[[], None]) -> Callable[[object], None]:
     return lambda _: deed()
-
-
-@asynccontextmanager
-async def _group() -> AsyncIterator[asyncio.TaskGroup]:
-    """Give a task group whose first error comes out as itself."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            yield group
-    except BaseExceptionGroup as errors:
-        raise errors.exceptions[0] from errors.exceptions[0].__cause__

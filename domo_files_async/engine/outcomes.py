@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from domo_files_async.engine.shared import Shared
     from domo_files_async.models import Revision
     from domo_files_async.planning.outcome import Evidence
-    from domo_files_async.protocol.messages import Request
-    from domo_files_async.transport.body import Body
 
 __all__ = ("Drafts", "Inquiry", "list_revisions", "looked_for_later", "seek", "send_once")
 
@@ -191,22 +189,18 @@ def looked_for_later() -> Iterator[None]:
 
 async def send_once(
     shared: Shared,
-    request: Request[T],
     inquiry: Inquiry,
+    send: Callable[[], Awaitable[T]],
     *,
-    body: Body | None = None,
-    evidence: Callable[[], Awaitable[tuple[int | None, str | None]]] | None = None,
-    on_retry: Callable[[int, float, DomoFilesError], None] | None = None,
+    evidence: Callable[[], Awaitable[tuple[int | None, str | None]]],
 ) -> T | Made:
     """Send what must not happen twice; when its answer is lost, find out.
 
     Args:
         shared: The session's tools.
-        request: What to send.
         inquiry: What it would leave.
-        body: Its data, if any.
+        send: Sends it.
         evidence: Gives size and SHA-256 of what was sent; asked only when the answer is lost.
-        on_retry: Told of each retry, as by `Attempts.send`.
 
     Returns:
         The answer, or what looking found in its place.
@@ -217,15 +211,14 @@ async def send_once(
     """
     shared.claims.begin(inquiry.key)
     try:
-        return await shared.attempts.send(request, body, on_retry=on_retry)
+        return await send()
     except DomoFilesError as error:
         if not is_answer_lost(error):
             raise
-        if evidence is not None:
-            try:
-                inquiry.size, inquiry.sha256 = await evidence()
-            except DomoFilesError as blind:
-                raise inquiry.unknown(f"looking failed with {blind}", error) from blind
+        try:
+            inquiry.size, inquiry.sha256 = await evidence()
+        except DomoFilesError as blind:
+            raise inquiry.unknown(f"looking failed with {blind}", error) from blind
         if _looked_for_later.get():
             raise inquiry.unknown("nothing was looked for yet", error) from error
         return await _find_out(shared, inquiry, error)

@@ -10,11 +10,11 @@ Rule 4: bytes that the server says are others are never put beside those that ar
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import attrs
 
+from domo_files_async.engine.groups import task_group
 from domo_files_async.errors import ApiError, TransportError, UnexpectedResponseError
 from domo_files_async.events import RequestRetried
 from domo_files_async.planning.ranges import RANGE_SIZE, Ranges, Validators
@@ -22,7 +22,7 @@ from domo_files_async.protocol import requests
 from domo_files_async.protocol.headers import read_content_range
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import Callable
 
     from domo_files_async.engine.buffers import Lease
     from domo_files_async.engine.destination import Destination
@@ -137,7 +137,7 @@ class Fetch:
         has_changed = False
         while True:
             try:
-                async with _group() as self._group:
+                async with task_group() as self._group:
                     self._start_worker()
                     self._follow()
             except _UnrangedError as refused:
@@ -334,13 +334,3 @@ def _unexpected(reply: ReplyStream, problem: str, field: str) -> UnexpectedRespo
     return UnexpectedResponseError(
         problem, status=reply.status, method="GET", path=reply.path, field=field
     )
-
-
-@asynccontextmanager
-async def _group() -> AsyncIterator[asyncio.TaskGroup]:
-    """Give a task group whose first error comes out as itself."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            yield group
-    except BaseExceptionGroup as errors:
-        raise errors.exceptions[0] from errors.exceptions[0].__cause__

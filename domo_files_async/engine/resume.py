@@ -46,7 +46,10 @@ async def take_up(shared: Shared, journal: UploadJournal, draft: Draft, transfer
             session_id = None if old.ledger is None else old.ledger.session_id
             if session_id is not None:
                 shared.open_sessions[SessionId(session_id)] = transfer
-                await shared.abort(SessionId(session_id))
+                if not await shared.abort(SessionId(session_id)):
+                    # Whoever finds it in the journal later can still end it.
+                    old.release()
+                    continue
             old.drop()
     except BaseException:
         for old in (*found.stale, *([found.match] if found.match else ())):

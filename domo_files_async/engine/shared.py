@@ -15,7 +15,7 @@ from domo_files_async.config import Surface
 from domo_files_async.engine.buffers import Buffers
 from domo_files_async.engine.outcomes import Drafts
 from domo_files_async.engine.threads import Threads
-from domo_files_async.errors import DomoFilesError
+from domo_files_async.errors import ApiError, DomoFilesError
 from domo_files_async.events import Aborted, AbortFailed, Event, Observer, notify
 from domo_files_async.planning.outcome import ServerClock
 from domo_files_async.protocol import requests
@@ -42,6 +42,7 @@ T = TypeVar("T")
 ABORT_WITHIN = 2.0
 """Seconds that a caller waits for an abort at most."""
 
+_GONE = frozenset({404, 410})
 _REMEMBERED = 10_000
 
 
@@ -159,7 +160,7 @@ class Shared:
             await self.attempts.send(requests.abort_multipart_session(self.rules, session_id))
         except DomoFilesError as error:
             self.emit(AbortFailed(session_id=session_id, error=error, transfer=transfer))
-            return False
+            return isinstance(error, ApiError) and error.status in _GONE
         self.emit(Aborted(session_id=session_id, transfer=transfer))
         return True
 

@@ -13,6 +13,7 @@ from domo_files_async.engine.bodies import HeldBody, RereadBody, StreamBody
 from domo_files_async.engine.outcomes import Inquiry, send_once
 from domo_files_async.engine.source import BytesSource, StreamSource
 from domo_files_async.engine.threads import sha256_hex
+from domo_files_async.events import RequestRetried
 from domo_files_async.planning.outcome import Made
 from domo_files_async.protocol import requests
 
@@ -157,17 +158,23 @@ class SimpleUpload:
     async def _send(
         self, request: Request[int], upload: SimpleBody, inquiry: Inquiry
     ) -> int | Made:
-        async with self.shared.limits.permit(self):
-            if self.before is not None:
-                await self.before()
-            return await send_once(
-                self.shared,
-                request,
-                inquiry,
-                body=upload.body,
-                evidence=upload.evidence,
-                on_retry=self._count,
+        def on_retry(attempt: int, delay: float, error: DomoFilesError) -> None:
+            self.attempts += 1
+            self.shared.emit(
+                RequestRetried(
+                    operation=request.operation,
+                    attempt=attempt,
+                    delay=delay,
+                    error=error,
+                    transfer=self.transfer,
+                )
             )
 
-    def _count(self, attempt: int, delay: float, error: DomoFilesError) -> None:  # noqa: ARG002
-        self.attempts += 1
+        async def send() -> int:
+            async with self.shared.limits.permit(self):
+                if self.before is not None:
+                    await self.before()
+                inquiry.began = asyncio.get_running_loop().time()
+                return await self.shared.attempts.send(request, upload.body, on_retry=on_retry)
+
+        return await send_once(self.shared, inquiry, send, evidence=upload.evidence)

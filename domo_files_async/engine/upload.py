@@ -26,8 +26,9 @@ from domo_files_async.engine.stored import check_stored, set_access
 from domo_files_async.engine.stream import StreamCutter, Unit
 from domo_files_async.engine.target import Naming, Target
 from domo_files_async.engine.threads import sha256_hex
+from domo_files_async.engine.transfers import Transfer
 from domo_files_async.errors import InvalidArgumentError
-from domo_files_async.events import Progress, TransferFailed, TransferFinished, TransferStarted
+from domo_files_async.events import Progress
 from domo_files_async.models import UploadResult
 from domo_files_async.planning.ledger import Resumed, State, StreamPlan, UploadLedger
 from domo_files_async.planning.parts import (
@@ -98,13 +99,11 @@ class _Upload:
     progress: ProgressFunction | None
     verify: Verify
     entry: Entry | None = attrs.field(default=None, init=False)
-    transfer: int = attrs.field(init=False)
-    began: float = attrs.field(init=False)
+    transfer: Transfer = attrs.field(init=False)
     naming: Naming = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.transfer = self.shared.next_transfer()
-        self.began = asyncio.get_running_loop().time()
+        self.transfer = Transfer(self.shared, "upload")
         name = self.source.name if self.target.name is None else self.target.name
         self.naming = Naming(
             shared=self.shared,
@@ -115,33 +114,9 @@ class _Upload:
 
     async def run(self) -> UploadResult:
         self._check()
-        self.shared.emit(
-            TransferStarted(
-                kind="upload",
-                name=self.naming.name or "",
-                size=self.source.size,
-                transfer=self.transfer,
-            )
-        )
-        try:
+        with self.transfer.told(self.naming.name or "", self.source.size):
             result = await self._run()
-        except BaseException as error:
-            self.shared.emit(
-                TransferFailed(
-                    kind="upload", error=error, elapsed=self._elapsed, transfer=self.transfer
-                )
-            )
-            raise
-        self.shared.emit(
-            TransferFinished(
-                kind="upload",
-                data_file_id=result.data_file_id,
-                revision_id=result.revision_id,
-                size=result.size_bytes,
-                elapsed=result.elapsed,
-                transfer=self.transfer,
-            )
-        )
+        self.transfer.finish(result)
         return result
 
     def _check(self) -> None:
@@ -167,7 +142,7 @@ class _Upload:
         if self.journal is None:
             return await self._reread(source)
         draft = self._draft(source.size)
-        self.entry = await take_up(self.shared, self.journal, draft, self.transfer)
+        self.entry = await take_up(self.shared, self.journal, draft, self.transfer.number)
         try:
             if self.entry.is_simple:
                 found = await self._found(source)
@@ -226,7 +201,9 @@ class _Upload:
         """Find what a simple upload made whose answer no one saw."""
         assert self.entry is not None
         async with simple_body(self.shared, source) as body:
-            made = await look_for_simple(self.shared, self.entry, self.transfer, body.evidence)
+            made = await look_for_simple(
+                self.shared, self.entry, self.transfer.number, body.evidence
+            )
             if made is None:
                 return None
             await self.naming.settle_type()
@@ -277,7 +254,7 @@ class _Upload:
         sending = SimpleUpload(
             shared=self.shared,
             content_type=await self.naming.settle_type(),
-            transfer=self.transfer,
+            transfer=self.transfer.number,
             before=None if self.entry is None else self._write_down,
         )
         revision_id: int | None
@@ -341,11 +318,11 @@ class _Upload:
         is_taken_up = entry is not None and entry.is_taken_up
         inquiry = Inquiry(
             operation="commit_multipart_session",
-            began=began(entry) if entry is not None and is_taken_up else self.began,
+            began=began(entry) if entry is not None and is_taken_up else self.transfer.began,
             data_file_id=target.data_file_id,
             name=sent.name if target.data_file_id is None else None,
             size=ledger.bytes_planned if is_taken_up else None,
-            transfer=self.transfer,
+            transfer=self.transfer.number,
             since=entry.since if entry is not None else None,
         )
         run = MultipartUpload(
@@ -404,7 +381,7 @@ class _Upload:
             parts=parts,
             attempts=attempts,
             sha256=sha256,
-            elapsed=self._elapsed,
+            elapsed=self.transfer.elapsed,
         )
 
     async def _digest(self, source: Source) -> str:
@@ -413,10 +390,6 @@ class _Upload:
         assert not isinstance(source, StreamSource)
         with await self.shared.buffers.lease(self.shared.buffers.chunk) as lease:
             return await source.digest(0, source.size, lease)
-
-    @property
-    def _elapsed(self) -> float:
-        return asyncio.get_running_loop().time() - self.began
 
 
 async def _pieces(

@@ -31,6 +31,7 @@ class UploadWriter:
         self._taken: asyncio.Future[None] | None = None
         self._ended: asyncio.Task[UploadResult] | None = None
         self._closed = False
+        self._is_torn = False
         self._wake()
 
     @property
@@ -53,7 +54,8 @@ class UploadWriter:
             chunk: Bytes of any number; they may be changed once this returned.
 
         Raises:
-            SessionStateError: The upload's `async with` was left.
+            SessionStateError: The upload's `async with` was left, or a write was cancelled before:
+                such an upload isn't committed.
             DomoFilesError: The upload failed meanwhile.
         """
         view = checked_chunk(chunk)
@@ -61,6 +63,7 @@ class UploadWriter:
             if self._closed:
                 raise SessionStateError("This upload is closed: open another one")
             self._check()
+            self._check_whole()
             if view:
                 await self._hand_over(view)
 
@@ -85,6 +88,7 @@ class UploadWriter:
         """Say that this was all, and wait for the commit."""
         assert self._ended is not None
         async with self._turn:
+            self._check_whole()
             self._closed = True
             if self._offered is not None and not self._offered.done():
                 self._offered.set_result(None)
@@ -108,8 +112,19 @@ class UploadWriter:
             self._check()
         self._taken = asyncio.get_running_loop().create_future()
         self._offered.set_result(view)
-        await self._taken
+        try:
+            await self._taken
+        except asyncio.CancelledError:
+            self._is_torn = True
+            raise
         self._check()
+
+    def _check_whole(self) -> None:
+        if self._is_torn:
+            raise SessionStateError(
+                "A write was cancelled, so that nobody knows which of its bytes the upload has: "
+                "nothing is committed; open another one"
+            )
 
     def _wake(self) -> None:
         self._offered = asyncio.get_running_loop().create_future()

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 __all__ = ("Credential",)
 
 _MASK = "***"
+_SHORTEST = 4
+"""Characters below which a secret hides nothing, and masking it would garble every message."""
 
 
 class Credential:
@@ -70,7 +72,7 @@ class Credential:
         forms = {
             escaped
             for secret in secrets
-            if secret
+            if len(secret) >= _SHORTEST
             for escaped in (
                 secret,
                 quote(secret, safe=""),

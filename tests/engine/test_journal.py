@@ -218,6 +218,27 @@ async def test_a_changed_source_starts_afresh_and_aborts_what_was(
     assert await journal.uploads() == []
 
 
+async def test_what_could_not_be_aborted_stays_in_the_journal(domo, emulator, journal, source):
+    left = await park(domo, journal, source)
+    touched(source)
+    emulator.faults.add("abort_multipart_session", status=400)
+    await domo.upload(source, journal=journal)
+    assert [one.session_id for one in await journal.uploads()] == [left.session_id]
+    assert left.session_id in emulator.open_sessions
+    await domo.upload(source, journal=journal)
+    assert await journal.uploads() == []
+    assert left.session_id not in emulator.open_sessions
+
+
+async def test_what_the_server_has_no_more_leaves_the_journal(domo, emulator, journal, source):
+    left = await park(domo, journal, source)
+    touched(source)
+    await domo.abort_multipart_session(left.session_id)
+    emulator.faults.add("abort_multipart_session", status=404)
+    await domo.upload(source, journal=journal)
+    assert await journal.uploads() == []
+
+
 @pytest.mark.parametrize(
     "other",
     [{"name": "b"}, {"description": "d"}, {"content_type": "text/csv"}, {"part_size": 2000}],

@@ -119,6 +119,25 @@ async def test_writing_waits_while_the_memory_is_full(emulator):
             await pushing
 
 
+@pytest.mark.parametrize("goes_on", [True, False], ids=["writes on", "leaves"])
+async def test_after_a_cancelled_write_nothing_is_committed(emulator, goes_on):
+    config = TransferConfig(memory_budget=1024 * 1024, multipart_threshold=1)
+    emulator.faults.add("upload_part", stall=60, times=None)
+    async with emulator.session("ada", transfer=config) as domo:
+        with pytest.raises(SessionStateError, match="write was cancelled"):
+            async with domo.open_upload("x") as writer:
+                writing = asyncio.create_task(writer.write(bytes(4 * 1024 * 1024)))
+                while "upload_part" not in {one.operation for one in emulator.requests}:
+                    await domo.list_files()
+                writing.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await writing
+                if goes_on:
+                    await writer.write(b"more")
+    assert not emulator.files
+    assert not emulator.open_sessions
+
+
 async def test_a_write_while_a_failed_upload_is_cleaning_up_raises_its_error(domo, emulator):
     emulator.faults.add("create_multipart_session", status=403)
     with pytest.raises(PermissionDeniedError):
