@@ -47,7 +47,7 @@ def asked(emulator):
 @pytest.fixture
 async def domo(emulator):
     async with emulator.session(
-        "ada", retry=QUICK, transfer=RANGED, timeouts=Timeouts(stall=0.3)
+        "ada", retry=QUICK, transfer=RANGED, timeouts=Timeouts(stall=1)
     ) as session:
         yield session
 
