@@ -184,9 +184,10 @@ def _translate(pattern: str) -> str:
 
 def _walk(root: str, *, is_deep: bool, follow_symlinks: bool) -> Iterator[Item]:
     start = len(os.path.join(root, ""))  # noqa: PTH118 - a string's length is asked
-    stack = [os.scandir(root)]
+    stack = []
     seen: set[tuple[int, int]] = set()
     try:
+        stack.append(os.scandir(root))
         while stack:
             entry = next(stack[-1], None)
             if entry is None:

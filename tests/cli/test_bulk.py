@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
+import sqlite3
 
 import pytest
 
@@ -56,7 +56,11 @@ def test_what_failed_is_said_and_the_exit_code_is_1(local, files, tmp_path):
     [
         ("bulk", "status", "nowhere"),
         ("bulk", "resolve", "job", "x"),
+        ("bulk", "resolve", "job", "x", "--made", "1", "--send-again"),
+        ("bulk", "run", "job", "--manifest", "list.txt", "--local", "there"),
         ("migrate", "job"),
+        ("migrate", "job", "--local", "here"),
+        ("migrate", "job", "--from-local", "a", "--local", "b", "--principals", "nowhere.csv"),
     ],
     ids=" ".join,
 )
@@ -75,6 +79,45 @@ def test_an_instance_is_moved_to_another(run, files, tmp_path):
     assert run("bulk", "verify", "job", "--local", "here").code == 0
 
 
+def test_sources_are_folders_files_and_patterns(local, files):
+    done = local("bulk", "run", "job", "data/1.txt", "data/*2.txt", "--json")
+    assert sorted(line["item"]["name"] for line in done.lines) == ["1.txt", "12.txt", "2.txt"]
+
+
+def test_what_nobody_can_know_is_decided_by_a_person(run, local, files, tmp_path):
+    local("bulk", "run", "job", "data/1.txt", "data/2.txt")
+    for name in ("1.txt", "2.txt"):
+        with sqlite3.connect(tmp_path / "job") as database:
+            database.execute("UPDATE items SET state = 'unknown' WHERE name = ?", (name,))
+        database.close()
+    assert run("bulk", "resolve", "job", "data/1.txt", "--made", "7").code == 0
+    assert run("bulk", "resolve", "job", "data/2.txt", "--send-again").code == 0
+    assert run("bulk", "resolve", "job", "data/2.txt", "--send-again").code == 2
+    done = local("bulk", "run", "job", "--json")
+    found = {line["item"]["name"]: (line["status"], line["data_file_id"]) for line in done.lines}
+    assert found["1.txt"] == ("skipped", 7)
+    assert found["2.txt"][0] == "uploaded"
+
+
+@pytest.mark.parametrize("suffix", ["csv", "json"])
+def test_users_are_mapped_by_a_file(run, files, tmp_path, suffix):
+    run("bulk", "run", "up", "data/1.txt", "--local", "there")
+    text = {"csv": "1, 2\n\n3,4\n", "json": '{"1": 2}'}[suffix]
+    (tmp_path / f"users.{suffix}").write_text(text)
+    words = ("--from-local", "there", "--local", "here", "--principals", f"users.{suffix}")
+    assert run("migrate", "job", *words).code == 0
+    (tmp_path / f"users.{suffix}").write_text("[")
+    wrong = run("migrate", "job", *words)
+    assert wrong.code == 2
+    assert "an old and a new id" in wrong.err
+
+
+def test_status_may_follow_a_job_to_its_end(run, local, files):
+    local("bulk", "run", "job", files)
+    ended = run("bulk", "status", "job", "--follow")
+    assert (ended.code, "20 of 20 files" in ended.out) == (0, True)
+
+
 async def test_a_refused_credential_ends_the_job_with_1_and_shows_nothing_of_it(
     start, finish, emulator, files
 ):
@@ -86,7 +129,6 @@ async def test_a_refused_credential_ends_the_job_with_1_and_shows_nothing_of_it(
     assert "hush-hush" not in ended.err
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Signals are otherwise there")
 async def test_the_first_interrupt_parks_the_job_while_others_may_look_at_it(
     start, finish, emulator, files
 ):
@@ -108,7 +150,6 @@ async def test_the_first_interrupt_parks_the_job_while_others_may_look_at_it(
     assert len(emulator.files) == 20
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Signals are otherwise there")
 async def test_the_second_interrupt_ends_at_once(start, finish, emulator, files):
     emulator.faults.add("upload_file", times=None, stall=600)
     process = await start("bulk", "run", "job", files, **settings(emulator))

@@ -9,7 +9,13 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from domo_files_async import NotFoundError, PartUploadError, RetryPolicy, TransferConfig
+from domo_files_async import (
+    NotFoundError,
+    PartUploadError,
+    RetryPolicy,
+    TransferConfig,
+    UploadJournal,
+)
 from domo_files_async.emulator import Emulator
 from domo_files_async.opentelemetry import OpenTelemetryObserver
 
@@ -234,3 +240,42 @@ async def test_a_written_upload_belongs_to_where_it_was_opened(domo, telemetry, 
         assert trace.get_current_span() is span
     assert telemetry.span("domo_files upload").parent.span_id == span.context.span_id
     assert not caplog.records
+
+
+def events_of(span):
+    return {event.name.removeprefix("domo_files "): dict(event.attributes) for event in span.events}
+
+
+async def test_the_turns_of_an_upload_are_events_of_its_span(domo, telemetry, emulator):
+    emulator.faults.add("commit_multipart_session", reset="after")
+    await domo.upload(bytes(3000), name="x")
+    told = events_of(telemetry.span("domo_files upload"))
+    assert {"session created", "outcome sought", "committed"} <= set(told)
+    assert told["outcome sought"]["domo_files.outcome"] == "made"
+    assert not [value for value in told["committed"].values() if value]
+
+
+async def test_an_abort_that_fails_is_told(domo, telemetry, emulator):
+    emulator.faults.add("upload_part", status=400)
+    emulator.faults.add("abort_multipart_session", status=400)
+    with pytest.raises(PartUploadError):
+        await domo.upload(bytes(3000), name="x")
+    assert "abort failed" in events_of(telemetry.span("domo_files upload"))
+
+
+async def test_what_is_resumed_counts_no_bytes_twice(domo, telemetry, emulator, tmp_path):
+    (tmp_path / "file").write_bytes(bytes(range(250)) * 20)
+    async with UploadJournal(tmp_path / "journal") as journal:
+        emulator.faults.add("upload_part", part=4, stall=60)
+        going = asyncio.create_task(domo.upload(tmp_path / "file", journal=journal))
+        while len(emulator.faults.pending):
+            await domo.list_files()
+        while telemetry.metric("domo_files.part.sent") < 4:
+            await domo.list_files()
+        going.cancel()
+        await asyncio.wait({going})
+        await domo.upload(tmp_path / "file", journal=journal)
+    parked, resumed = telemetry.spans("domo_files upload")
+    assert "parked" in events_of(parked)
+    assert events_of(resumed)["resumed"]["domo_files.parts"] == 4
+    assert telemetry.metric("domo_files.transfer.io") == 5000
