@@ -231,6 +231,7 @@ async def test_a_missing_file_is_said_to_be_missing(domo, emulator, tmp_path):
     assert emulator.requests == []
 
 
+@pytest.mark.timeout(120)
 async def test_ten_thousand_parts_are_taken_and_one_more_is_refused(emulator, tmp_path):
     path = tmp_path / "sparse"
     with path.open("wb") as made:
@@ -248,13 +249,15 @@ async def test_ten_thousand_parts_are_taken_and_one_more_is_refused(emulator, tm
         assert len(emulator.requests) == before
 
 
-async def test_a_stream_that_outgrows_its_parts_is_aborted(domo, emulator):
+@pytest.mark.timeout(120)
+async def test_a_stream_that_outgrows_its_parts_is_aborted(emulator):
     async def endless():
         while True:
             yield b"x" * 1000
 
-    with pytest.raises(SourceTooLargeError, match="part_size"):
-        await domo.upload(endless(), name="x", part_size=1)
+    async with emulator.session("ada", transfer=TransferConfig(multipart_threshold=1)) as domo:
+        with pytest.raises(SourceTooLargeError, match="part_size"):
+            await domo.upload(endless(), name="x", part_size=1)
     assert not emulator.files
 
 
