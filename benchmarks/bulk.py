@@ -1,13 +1,16 @@
-"""A job of many files of mixed sizes, beside a plain loop; and how much memory they take.
+"""A job of many files of mixed sizes, beside what people write; and how much memory they take.
 
-usage: python benchmarks/bulk.py [--files 20000] [--manifest LINES] [--large N]
+usage: python -m benchmarks.bulk [--files 20000] [--large N] [--manifest LINES] [--sink]
 
-The server is the emulator in a process of its own, in memory, or with --sink one that throws all
-away. For 100,000 files with some of 1 GiB: `--files 100000 --large 4 --sink`.
+The server is the emulator in a process of its own, in memory; with --sink it is one in C, or in
+Python where there is no compiler, that answers all and keeps nothing, so that the client's own
+speed shows. The large files are the job's alone: the others send a file as one body, which no
+server takes for 1 GiB.
 """
 
 import argparse
 import asyncio
+import contextlib
 import json
 import pathlib
 import random
@@ -15,10 +18,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 
-HERE = pathlib.Path(__file__).parent
+from benchmarks import servers
+
 GIB = 1024**3
 AT_ONCE = 32
+LARGE = "large"
 SERVER = """
 import asyncio
 from domo_files_async.emulator import Emulator
@@ -46,8 +52,12 @@ def fill(folder, files, large):
         size = min(400_000, int(chance.lognormvariate(7.6, 1.7)))
         (place / f"{number}.bin").write_bytes(chance.randbytes(size))
     for number in range(large):
-        with (folder / f"large{number}.bin").open("wb") as file:
+        with (folder / f"{LARGE}{number}.bin").open("wb") as file:
             file.truncate(GIB)
+
+
+def small_files(folder):
+    return [one for one in folder.rglob("*.bin") if not one.name.startswith(LARGE)]
 
 
 async def job(url, token, folder):
@@ -87,10 +97,37 @@ async def loop(url, token, folder):
                         assert reply.status == 200, await reply.text()
                         await reply.json()
 
-        paths = [path for path in folder.rglob("*") if path.is_file()]
+        paths = small_files(folder)
         await asyncio.gather(*map(send, paths))
         seconds = time.perf_counter() - began
     return len(paths), seconds, {}
+
+
+async def threads(url, token, folder):
+    """Threads with requests, a session each."""
+    import threading
+
+    import requests
+
+    address = f"{url}/api/data/v1/data-files"
+    mine = threading.local()
+
+    def send(path):
+        if not hasattr(mine, "session"):
+            mine.session = requests.Session()
+            mine.session.headers["X-DOMO-Developer-Token"] = token
+        query = {"name": path.name, "public": "false"}
+        with path.open("rb") as file:
+            reply = mine.session.post(address, params=query, files={"file": (path.name, file)})
+        reply.raise_for_status()
+        reply.json()
+
+    began = time.perf_counter()
+    paths = small_files(folder)
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        for _ in pool.map(send, paths):
+            pass
+    return len(paths), time.perf_counter() - began, {}
 
 
 async def plan(_url, _token, folder):
@@ -106,7 +143,7 @@ async def plan(_url, _token, folder):
 
 
 def measure(who, url, token, folder):
-    run = {"job": job, "loop": loop, "plan": plan}[who]
+    run = {"job": job, "loop": loop, "threads": threads, "plan": plan}[who]
     idle = peak()
     files, seconds, more = asyncio.run(run(url, token, pathlib.Path(folder)))
     cpu = time.process_time()
@@ -115,19 +152,26 @@ def measure(who, url, token, folder):
 
 
 def run(who, *words):
-    command = [sys.executable, __file__, "--who", who, *map(str, words)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=3600)
+    command = [sys.executable, "-m", "benchmarks.bulk", "--who", who, *map(str, words)]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, timeout=7200)
     figures = json.loads(done.stdout)
-    print(f"{who:5}", ", ".join(f"{name} {value:,.1f}" for name, value in figures.items()))
+    print(f"{who:7}", ", ".join(f"{name} {value:,.1f}" for name, value in figures.items()))
 
 
-def serve(sink):
-    if sink:
-        server = subprocess.Popen([sys.executable, HERE / "sink.py"], stdout=subprocess.PIPE)
-        return server, f"http://127.0.0.1:{int(server.stdout.readline())}", "x"
-    server = subprocess.Popen([sys.executable, "-c", SERVER], stdout=subprocess.PIPE)
-    url, token = server.stdout.readline().decode().split()
-    return server, url, token
+@contextlib.contextmanager
+def running_emulator():
+    with subprocess.Popen([sys.executable, "-c", SERVER], stdout=subprocess.PIPE) as server:
+        try:
+            url, token = server.stdout.readline().decode().split()
+            yield url, token
+        finally:
+            server.terminate()
+
+
+@contextlib.contextmanager
+def running_sink(folder):
+    with servers.running_sink(servers.build(folder)) as sink:
+        yield sink.url, "any"
 
 
 def main():
@@ -146,15 +190,9 @@ def main():
         data = pathlib.Path(folder) / "data"
         data.mkdir()
         fill(data, asked.files, asked.large)
-        for who in ("loop", "job") if asked.files else ():
-            if who == "loop" and asked.large:
-                continue  # it sends a file as one body, which no server takes for 1 GiB
-            server, url, token = serve(asked.sink)
-            try:
+        for who in ("loop", "threads", "job") if asked.files or asked.large else ():
+            with running_sink(data.parent) if asked.sink else running_emulator() as (url, token):
                 run(who, url, token, data)
-            finally:
-                server.terminate()
-                server.wait()
         if asked.manifest:
             lines = pathlib.Path(folder) / "lines.csv"
             with lines.open("w") as file:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from domo_files_async.engine.journal import UploadJournal
     from domo_files_async.session import DomoFilesSession
 
-__all__ = ("Flight", "Made", "Teller", "carry", "set_access")
+__all__ = ("Carrier", "Flight", "Made", "Teller", "carry", "set_access")
 
 _HELD = 256 * 1024
 """Bytes up to which a file is read at once, and sent from memory."""
@@ -77,6 +77,29 @@ class Teller(Protocol):
         """Keep that it is there, but for its access."""
 
 
+class Carrier(Protocol):
+    """Who sends items in place of this process.
+
+    Attributes:
+        held: Keys of items that may still be sent, however late: they are never sent again.
+    """
+
+    held: set[str]
+
+    async def carry(
+        self,
+        domo: DomoFilesSession,
+        item: Item,
+        target: int | None,
+        tell: Teller,
+        *,
+        threads: Executor,
+        uploads: UploadJournal | None,
+    ) -> Made:
+        """Send an item and set its access; see `carry`."""
+        ...
+
+
 @attrs.frozen
 class _Loaded:
     size: int | None
@@ -92,7 +115,7 @@ async def carry(
     tell: Teller,
     *,
     threads: Executor,
-    uploads: UploadJournal,
+    uploads: UploadJournal | None,
 ) -> Made:
     """Send an item and set its access.
 
@@ -102,7 +125,7 @@ async def carry(
         target: The data file that gets a revision; `None` for a new one.
         tell: Keeps the journal.
         threads: Read and hash small files.
-        uploads: Lets the upload of a large one go on after the process died.
+        uploads: Lets the upload of a large one go on after the process died; `None` for no such.
 
     Raises:
         DomoFilesError: It failed, or its outcome can't be known.

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from domo_files_async.bulk.monitor import how_ended
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -53,7 +55,8 @@ class Figures:
     Attributes:
         made: When they were read.
         states: Items in each state, with their bytes.
-        runs: When each run began and how it ended.
+        runs: When each run began, when it ended or was last seen alive, and how it ended: empty
+            while it is under way.
         seconds: How long all runs were under way.
         step: Seconds between two points.
         points: What went on, over the time in which runs were under way.
@@ -68,7 +71,7 @@ class Figures:
 
     made: datetime
     states: dict[str, tuple[int, int]]
-    runs: list[tuple[float, float | None, str]]
+    runs: list[tuple[float, float, str]]
     seconds: float
     step: float
     points: Sequence[Point]
@@ -97,9 +100,7 @@ class Figures:
 
 async def read_figures(journal: Journal) -> Figures:
     """Read a job's numbers from its journal."""
-    runs = await journal.look(
-        "SELECT began, coalesce(ended, alive), because FROM runs ORDER BY run"
-    )
+    runs = await journal.look("SELECT began, alive, ended, because FROM runs ORDER BY run")
     samples = [
         json.loads(figures)
         for (figures,) in await journal.look("SELECT figures FROM samples ORDER BY run, at")
@@ -119,7 +120,10 @@ async def read_figures(journal: Journal) -> Figures:
     return Figures(
         made=datetime.now(UTC),
         states=dict(await journal.counts()),
-        runs=[(began, ended, because or "killed") for began, ended, because in runs],
+        runs=[
+            (began, ended or alive, how_ended(alive, ended, because))
+            for began, alive, ended, because in runs
+        ],
         seconds=seconds,
         step=step,
         points=points,

@@ -21,9 +21,10 @@ from domo_files_async.engine.journal import UploadJournal
 from domo_files_async.errors import InvalidArgumentError, SessionStateError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Mapping
+    from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
     from types import TracebackType
 
+    from domo_files_async.bulk.carry import Carrier
     from domo_files_async.bulk.items import Items
     from domo_files_async.bulk.journal import Row
     from domo_files_async.bulk.monitor import JobStatus
@@ -197,7 +198,29 @@ class Job:
         )
         return self._outcomes(run)
 
-    async def _outcomes(self, run: Run) -> AsyncIterator[Outcome]:
+    def run_with(
+        self, domo: DomoFilesSession, options: Options, carrier: Carrier
+    ) -> AsyncGenerator[Outcome, None]:
+        """Do what is left to do, with items carried by somebody else; see `run`.
+
+        Args:
+            domo: A session of the instance that gets the files, to look for what is in doubt.
+            options: How to go about it.
+            carrier: Sends the items.
+        """
+        run = Run(
+            self._journal,
+            domo,
+            self._monitor,
+            options,
+            origin=self._origin,
+            no_more=self._no_more,
+            uploads=UploadJournal(f"{self._journal.path}-uploads"),
+            carrier=carrier,
+        )
+        return self._outcomes(run)
+
+    async def _outcomes(self, run: Run) -> AsyncGenerator[Outcome, None]:
         if self._run is not None:
             raise SessionStateError("This job runs already: wait until it ends, or park it")
         self._run = run

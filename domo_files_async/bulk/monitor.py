@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from domo_files_async.bulk.outcomes import Outcome
     from domo_files_async.events import Event
 
-__all__ = ("JobStatus", "Monitor", "read_status")
+__all__ = ("JobStatus", "Monitor", "how_ended", "read_status")
 
 _CARRIERS = frozenset({"upload_file", "upload_revision", "upload_part"})
 _KEPT = 2000
@@ -145,6 +145,13 @@ class Monitor:
         return json.dumps(figures)
 
 
+def how_ended(alive: float, ended: float | None, because: str | None) -> str:
+    """Say how a run ended, from what the journal has of it; nothing while it is under way."""
+    if ended is None and time.time() - alive < _DEAD_AFTER:
+        return ""
+    return because or "killed"
+
+
 async def read_status(journal: Journal) -> JobStatus:
     """Read from a journal how far its job is, whoever runs it."""
     counts = await journal.counts()
@@ -157,7 +164,8 @@ async def read_status(journal: Journal) -> JobStatus:
     )
     run, alive, ended, because = runs[0] if runs else (0, 0.0, 0.0, "")
     now = time.time()
-    is_running = bool(runs) and ended is None and now - alive < _DEAD_AFTER
+    ending = how_ended(alive, ended, because) if runs else ""
+    is_running = bool(runs) and not ending
     rows = await journal.look("SELECT at, figures FROM samples WHERE run = ? ORDER BY at DESC", run)
     samples = [(at, json.loads(figures)) for at, figures in rows]
     recent = [figures for at, figures in samples if now - at <= _RECENT]
@@ -177,7 +185,7 @@ async def read_status(journal: Journal) -> JobStatus:
         bytes_done=bytes_done,
         bytes_total=bytes_total,
         is_running=is_running,
-        ended_because="" if is_running else because or ("killed" if runs else ""),
+        ended_because=ending,
         files_per_second=files if is_running else 0.0,
         bytes_per_second=speed if is_running else 0.0,
         seconds_left=max(left, default=None) if is_running else None,

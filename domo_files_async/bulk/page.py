@@ -26,7 +26,8 @@ body { margin: 0 auto; padding: 2rem 1.25rem 3rem; max-width: 88rem; background:
 h1 { font-size: 1.5rem; margin: 0; } h2 { font-size: 1rem; margin: 0 0 .6rem; }
 header p { margin: .2rem 0 1.2rem; color: var(--soft); }
 .verdict { font-size: 1.1rem; color: var(--ink); }
-.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(7.6rem, 1fr)); gap: .75rem;
+.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(max(8.6rem, 18%), 1fr));
+  gap: .75rem;
   margin: 0 0 1rem; }
 .tiles div, section { background: var(--card); border: 1px solid var(--edge); border-radius: 8px; }
 .tiles div { padding: .6rem .75rem; } .tiles b { display: block; font-size: 1.2rem;
@@ -37,7 +38,7 @@ header p { margin: .2rem 0 1.2rem; color: var(--soft); }
 main { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr));
   gap: 1rem; }
 section { padding: 1rem 1.1rem; min-width: 0; } .wide { grid-column: 1 / -1; }
-svg { width: 100%; height: auto; display: block; }
+svg { width: 100%; height: auto; display: block; overflow: visible; }
 .grid { stroke: var(--edge); stroke-width: 1; } .tick { fill: var(--soft); font-size: 12px; }
 .line { fill: none; stroke-width: 2; stroke-linejoin: round; }
 .fill { opacity: .16; stroke: none; }
@@ -61,6 +62,7 @@ th, td { text-align: left; padding: .35rem .7rem .35rem 0; border-top: 1px solid
   vertical-align: top; } th { color: var(--soft); font-weight: 500; border: 0; }
 td { overflow-wrap: anywhere; } td:nth-child(1) { width: 34%; } td:nth-child(2) { width: 9rem; }
 .note { color: var(--soft); font-size: .87rem; margin: .6rem 0 0; }
+@media (max-width: 34rem) { .tick { font-size: 18px; } }
 @media print { body { background: #fff; } section, .tiles div { break-inside: avoid; } }
 """
 _COLOURS = {
@@ -80,10 +82,9 @@ def write_page(figures: Figures, *, title: str) -> str:
         figures: What it came to.
         title: What the job is called.
     """
+    measured = [_over_time(figures), _latency(figures), _trouble(figures)]
     sections = [
-        _over_time(figures),
-        _latency(figures),
-        _trouble(figures),
+        *(measured if figures.points else ()),
         _sizes(figures),
         _limits(figures),
         _failures(figures),
@@ -101,7 +102,9 @@ def _head(figures: Figures, title: str) -> str:
     done, items = figures.count("uploaded", "revised"), figures.items
     failed, unknown = figures.count("failed"), figures.count("unknown")
     waiting = items - done - failed - unknown
-    if done == items:
+    if not items:
+        verdict = "There is nothing in this job."
+    elif done == items:
         verdict = f"All {items:,} files are there."
     else:
         rest = [f"{failed:,} failed"] * bool(failed) + [f"{unknown:,} unknown"] * bool(unknown)
@@ -109,7 +112,7 @@ def _head(figures: Figures, title: str) -> str:
         verdict = f"{done:,} of {items:,} files are there; {', '.join(rest)}."
     seconds = figures.seconds or 1.0
     tiles = [
-        (f"{figures.count('uploaded'):,}", "uploaded", "good" if done == items else ""),
+        (f"{figures.count('uploaded'):,}", "uploaded", "good" if done == items and items else ""),
         (f"{figures.count('revised'):,}", "revised", ""),
         (f"{failed:,}", "failed", "bad" if failed else ""),
         (f"{unknown:,}", "unknown", "bad" if unknown else ""),
@@ -117,22 +120,31 @@ def _head(figures: Figures, title: str) -> str:
         (_span(figures.seconds), "under way", ""),
         (f"{done / seconds:,.0f}", "files a second", ""),
         (f"{_size(figures.bytes_done / seconds)}/s", "on average", ""),
-        (f"{figures.requests:,}", f"requests, {figures.retries:,} retried", ""),
+        (f"{figures.requests:,}", "requests", ""),
+        (f"{figures.retries:,}", "retries", ""),
     ]
     drawn = "".join(
         f'<div class="{kind}"><b>{value}</b><span>{label}</span></div>'
         for value, label, kind in tiles
     )
     runs = len(figures.runs)
-    began = datetime.fromtimestamp(figures.runs[0][0], UTC) if figures.runs else figures.made
-    when = f"{began:%d %B %Y, %H:%M} UTC"
-    how = "1 run" if runs == 1 else f"{runs} runs"
-    ends = figures.runs[-1][2] if figures.runs else "not run yet"
+    if not figures.runs:
+        when = f"Not run yet, as of {_moment(figures.made)}"
+    else:
+        began = datetime.fromtimestamp(figures.runs[0][0], UTC)
+        how = "1 run, which" if runs == 1 else f"{runs} runs, the last one of which"
+        ending = figures.runs[-1][2]
+        how += f" ended: {escape(ending)}" if ending else " is under way"
+        when = f"Begun {_moment(began)} · {how}"
     return (
         f'<header><h1>{escape(title)}</h1><p><span class="verdict">{verdict}</span><br>'
-        f"Begun {when} · {how}, the last one: {escape(ends)}</p></header>"
+        f"{when}</p></header>"
         f'<div class="tiles">{drawn}</div>'
     )
+
+
+def _moment(at: datetime) -> str:
+    return f"{at:%d %B %Y, %H:%M} UTC"
 
 
 def _section(title: str, body: str, *, note: str = "", wide: bool = False) -> str:
@@ -199,7 +211,8 @@ def _trouble(figures: Figures) -> str:
 
 def _sizes(figures: Figures) -> str:
     rows = [(label, float(count)) for label, count in figures.sizes]
-    return _section("Sizes", bars(rows, write=lambda v: f"{v:,.0f}", title="Files by size"))
+    drawn = bars(rows, write=lambda v: f"{v:,.0f}", title="Files by size")
+    return _section("Sizes", drawn if rows else '<p class="note">None.</p>')
 
 
 def _limits(figures: Figures) -> str:
@@ -210,7 +223,7 @@ def _limits(figures: Figures) -> str:
         title="What the workers' time went into",
     )
     if not total:
-        return _section("What limited the run", drawn, note="Nothing was sent.")
+        return _section("What limited the run", "", note="Nothing was sent.")
     label, value = ordered[0]
     return _section(
         "What limited the run",

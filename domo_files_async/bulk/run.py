@@ -56,7 +56,9 @@ from domo_files_async.errors import (
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import Set as AbstractSet
 
+    from domo_files_async.bulk.carry import Carrier
     from domo_files_async.bulk.journal import Journal, Row
     from domo_files_async.bulk.migrate import Origin
     from domo_files_async.bulk.monitor import Monitor
@@ -100,6 +102,7 @@ class Run:
         origin: Origin | None,
         no_more: asyncio.Event,
         uploads: UploadJournal,
+        carrier: Carrier | None = None,
     ) -> None:
         self._journal = journal
         self._domo = domo
@@ -107,6 +110,8 @@ class Run:
         self._options = options
         self._origin = origin
         self._uploads = uploads
+        self._carry = carry if carrier is None else carrier.carry
+        self._held: AbstractSet[str] = frozenset() if carrier is None else carrier.held
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="domo-files-bulk")
         self._outcomes: asyncio.Queue[Outcome | None] = asyncio.Queue()
         self._room = asyncio.Semaphore(_AHEAD)
@@ -295,7 +300,7 @@ class Run:
             )
         else:
             because = ""
-            made = await carry(
+            made = await self._carry(
                 self._domo, item, target, tell, threads=self._threads, uploads=self._uploads
             )
         is_new = item.data_file_id is None and not row.known.state.is_done
@@ -427,7 +432,8 @@ class Run:
                 rows = await self._look(rows)
             else:
                 for row in () if is_last else rows:
-                    await self._records.reset(row)
+                    if row.item.key not in self._held:
+                        await self._records.reset(row)
         except DomoFilesError as error:
             self._halt(error)
         finally:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import csv
+import functools
 import json
 import os
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
 import typer
 
@@ -26,6 +27,7 @@ from domo_files_async.cli.target import (
     SurfaceChoice,
     Url,
     choose,
+    make_session,
     open_emulator,
     open_session,
 )
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 
     from domo_files_async.bulk import Item, Outcome
+    from domo_files_async.config import Surface
 
 __all__ = ("register",)
 
@@ -64,6 +67,13 @@ group = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
+
+
+class _Options(TypedDict):
+    concurrency: int
+    passes: int
+    fail_fast: bool
+    settle: float
 
 
 def register(app: typer.Typer) -> None:
@@ -116,6 +126,14 @@ def run(
     passes: Annotated[int, typer.Option(help="How often what may be mended is tried.", min=1)] = 3,
     fail_fast: FailFast = False,
     settle: Settle = 15.0,
+    dask: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Run it on the workers of this Dask scheduler, which read the sources themselves "
+            "and take the credential from their own environment.",
+        ),
+    ] = None,
     local: Local = None,
     user: LocalUser = "ada",
     url: Url = None,
@@ -123,15 +141,24 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Upload what the job has left; the first Ctrl-C parks it, the second ends at once."""
+    if dask is not None and local is not None:
+        raise InvalidArgumentError("Give --local or --dask, not both: workers can't reach it")
 
     async def work() -> int:
-        async with open_session(local, user, url, surface) as domo, bulk.Job(job) as opened:
+        async with contextlib.AsyncExitStack() as stack:
+            opened = await stack.enter_async_context(bulk.Job(job))
             adding = asyncio.create_task(_add(opened, sources, manifest))
             # The job is known to be growing before it is run.
             await asyncio.sleep(0)
-            outcomes = opened.run(
-                domo, concurrency=concurrency, passes=passes, fail_fast=fail_fast, settle=settle
+            options = _Options(
+                concurrency=concurrency, passes=passes, fail_fast=fail_fast, settle=settle
             )
+            if dask is None:
+                domo = await stack.enter_async_context(open_session(local, user, url, surface))
+                outcomes = opened.run(domo, **options)
+            else:
+                client = await stack.enter_async_context(_cluster(dask))
+                outcomes = _on_dask(opened, client, url, surface, options)
             try:
                 code = await _follow(opened, outcomes, as_json=as_json)
                 await adding
@@ -296,6 +323,31 @@ def resolve(
             await opened.resolve(source, data_file_id=made)
 
     running.run(work())
+
+
+@contextlib.asynccontextmanager
+async def _cluster(address: str) -> AsyncIterator[Any]:
+    try:
+        from distributed import Client  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise InvalidArgumentError(
+            "--dask needs the extra: pip install 'domo-files-async[dask]'"
+        ) from error
+    try:
+        connect: Any = Client
+        client = await connect(address, asynchronous=True)
+    except (OSError, ValueError) as error:
+        raise InvalidArgumentError(f"There is no Dask scheduler at {address}: {error}") from error
+    async with client:
+        yield client
+
+
+def _on_dask(
+    job: bulk.Job, client: Any, url: str | None, surface: Surface | None, options: _Options
+) -> AsyncIterator[Outcome]:
+    from domo_files_async.dask import run_on_dask  # noqa: PLC0415 - an extra
+
+    return run_on_dask(job, client, functools.partial(make_session, url, surface), **options)
 
 
 async def _add(job: bulk.Job, sources: list[str] | None, manifests: list[Path] | None) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from domo_files_async.cli import running
+from domo_files_async.cli.groups import add_group
 from domo_files_async.cli.output import complain, say, show, show_table
 from domo_files_async.cli.target import Json, Local, LocalUser, SurfaceChoice, Url, open_session
 from domo_files_async.errors import InvalidArgumentError
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ("register",)
 
-_WRONG_USAGE = 2
-
 Id = Annotated[int, typer.Argument(help="The data file's id.")]
 Principals = Annotated[
     list[str],
@@ -28,18 +27,8 @@ Principals = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    group = typer.Typer(help="Show and change who may do what with a data file.")
-    group.callback(invoke_without_command=True)(_begin)
-    group.command("show")(show_permissions)
-    group.command("grant")(grant)
-    group.command("revoke")(revoke)
-    app.add_typer(group, name="permissions")
-
-
-def _begin(context: typer.Context) -> None:
-    if context.invoked_subcommand is None:
-        say(context.get_help())
-        raise typer.Exit(_WRONG_USAGE)
+    about = "Show and change who may do what with a data file."
+    add_group(app, "permissions", about, show=show_permissions, grant=grant, revoke=revoke)
 
 
 def show_permissions(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from domo_files_async.cli import running
+from domo_files_async.cli.groups import add_group
 from domo_files_async.cli.output import complain, say, show, show_table, size_of, tracked
 from domo_files_async.cli.target import Json, SurfaceChoice, Url, make_session
 from domo_files_async.engine.journal import UploadJournal
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ("register",)
 
-_WRONG_USAGE = 2
 _OVER = frozenset({404, 409, 410})
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
@@ -38,18 +38,8 @@ Ids = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    group = typer.Typer(help="Show, resume and abort what uploads with a journal left open.")
-    group.callback(invoke_without_command=True)(_begin)
-    group.command("ls")(list_sessions)
-    group.command("resume")(resume)
-    group.command("abort")(abort)
-    app.add_typer(group, name="sessions")
-
-
-def _begin(context: typer.Context) -> None:
-    if context.invoked_subcommand is None:
-        say(context.get_help())
-        raise typer.Exit(_WRONG_USAGE)
+    about = "Show, resume and abort what uploads with a journal left open."
+    add_group(app, "sessions", about, ls=list_sessions, resume=resume, abort=abort)
 
 
 def list_sessions(journal: Journal, *, as_json: Json = False) -> None:

@@ -19,6 +19,7 @@ from domo_files_async import (
     bulk,
 )
 from domo_files_async.bulk.journal import Journal
+from tests.arrivals import Arrivals
 
 
 async def test_all_files_of_a_folder_are_there_once_under_their_paths(
@@ -236,11 +237,11 @@ async def test_a_server_that_is_down_is_waited_for(
     for number in range(200):
         (made / f"{number}.x").write_bytes(b"%d" % number)
     down = emulator.faults.add("upload_file", status=429, times=None)
-    asked = emulator.faults.add("list_files", nth=2, maintenance=True, times=5)
+    emulator.requests = Arrivals()
+    emulator.faults.add("list_files", nth=2, maintenance=True, times=5)
     await job.add(bulk.from_directory(made))
     running = asyncio.create_task(do(job, product, concurrency=4, max_failure_rate=0.9))
-    while not asked.met:
-        await asyncio.sleep(0.01)
+    await emulator.requests.until("list_files", 2)
     assert len([one for one in emulator.requests if one.operation == "upload_file"]) < 800
     emulator.faults.clear()
     assert down.met
@@ -287,22 +288,23 @@ async def test_a_run_that_is_left_early_sends_nothing_twice_when_it_is_run_again
 
 
 async def test_items_added_while_it_runs_are_done_by_the_same_run(
-    job, product, do, folder, stored, wanted
+    job, product, do, emulator, folder, stored, wanted
 ):
-    first = asyncio.Event()
+    *early, last = bulk.from_directory(folder)
+    runs = asyncio.Event()
 
     async def late():
-        for item in bulk.from_directory(folder):
-            yield item
-            await first.wait()
+        await runs.wait()
+        yield last
 
+    emulator.requests = Arrivals()
+    await job.add(early)
     adding = asyncio.create_task(job.add(late()))
     await asyncio.sleep(0)
     running = asyncio.create_task(do(job, product))
-    while not (await job.status()).is_running:
-        await asyncio.sleep(0)
-    first.set()
-    assert len(await running) == await adding == 12
+    await emulator.requests.until("upload_file", 11)
+    runs.set()
+    assert (len(await running), await adding) == (12, 1)
     assert await stored() == wanted(folder)
 
 

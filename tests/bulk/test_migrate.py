@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import random
 
 import pytest
 
@@ -177,3 +178,130 @@ async def test_a_later_revision_there_is_added_here(emulator, other, job):
         await bulk.migrate(source, target, job, revisions="all")
         assert [len(revisions) for revisions in other.files.values()] == [2]
         assert [one async for one in bulk.verify(job, target)] == []
+
+
+SILENT = ({"status": 503}, {"status": 429}, {"reset": "before"})
+CUT = (*SILENT, {"truncate": True}, {"reset": "body"})
+LOST = (*SILENT, {"reset": "after"}, {"reset": "body"})
+
+
+def one_in_twenty(chance, there, here):
+    """Let 5 % of all requests of both servers go wrong, in one way or another."""
+    for emulator, faults in (
+        (there, {"get_file": SILENT, "get_permissions": SILENT, "open_download": CUT}),
+        (here, {"upload_file": LOST, "upload_revision": LOST, "update_permissions": LOST}),
+    ):
+        for operation, ways in faults.items():
+            for number in range(1, 100):
+                if chance.random() < 0.05:
+                    emulator.faults.add(operation, nth=number, **chance.choice(ways))
+
+
+async def test_a_weekend_of_faults_leaves_no_difference_and_what_is_planted_is_found(
+    emulator, job, tmp_path
+):
+    chance = random.Random(7)  # noqa: S311 - no secret
+    async with (
+        Emulator(tmp_path / "there") as here,
+        emulator.session("ada", retry=QUICK) as source,
+        here.session("grace", retry=QUICK) as target,
+    ):
+        for number, old in enumerate(await fill(source, 12)):
+            if number % 2:
+                entry = PermissionEntry("USER", emulator.user_id("bob"), Grant.READ | Grant.WRITE)
+                await source.grant_access(old, entry)
+        one_in_twenty(chance, emulator, here)
+        assert len([*emulator.faults.pending, *here.faults.pending]) > 20
+        left = await bulk.migrate(
+            source,
+            target,
+            job,
+            principals={str(emulator.user_id("bob")): str(here.user_id("robert"))},
+            revisions="all",
+            settle=0,
+            pass_delay=0,
+            passes=6,
+        )
+        met = [one for one in (*emulator.requests, *here.requests) if one.status != 200]
+        assert len(met) > 10
+        assert left == []
+        assert await contents(here) == await contents(emulator)
+        robert = str(here.user_id("robert"))
+        for file in await target.list_files():
+            permissions = await target.get_permissions(file.data_file_id)
+            number = int(file.name.removeprefix("file ").removesuffix("&.csv"))
+            granted = {one.entity_id: one.grant for one in permissions.entries}
+            assert granted.get(robert) == (Grant.READ | Grant.WRITE if number % 2 else None)
+        here.faults.clear()
+        assert [one async for one in bulk.verify(job, target, thorough=True)] == []
+
+        numbers = {here._store.files[one].name: one for one in here.files}
+        gone, rotten = numbers["file 5&.csv"], numbers["file 8&.csv"]
+        await target.delete_file(gone)
+        flip_a_byte(tmp_path / "there", b"3 of 8")
+        found = {
+            (one.data_file_id, str(one.kind), one.item.domo_id is not None)
+            async for one in bulk.verify(job, target, thorough=True)
+        }
+        assert found == {(gone, "missing", True), (rotten, "differs", True)}
+
+
+def flip_a_byte(folder, content):
+    """Change a bit of a stored file, which is found by what it holds."""
+    (place,) = [
+        one
+        for one in (folder / "blobs").rglob("*")
+        if one.is_file() and one.read_bytes() == content
+    ]
+    place.write_bytes(bytes([content[0] ^ 1]) + content[1:])
+
+
+async def test_what_is_larger_goes_on_where_the_source_broke_off(emulator, other, job):
+    content = random.Random(1).randbytes(900_000)  # noqa: S311 - no secret
+    async with (
+        emulator.session("ada", retry=QUICK) as source,
+        other.session("ada", retry=QUICK) as target,
+    ):
+        await source.upload(content, name="large")
+        emulator.faults.add("open_download", truncate=True, times=2)
+        assert await bulk.migrate(source, target, job) == []
+        (number,) = other.files
+        assert await other.content(number) == content
+        asked = [one for one in emulator.requests if one.operation == "open_download"]
+        assert [("range" in {name.lower() for name in one.headers}) for one in asked] == [
+            False,
+            True,
+            True,
+        ]
+
+
+async def test_a_source_that_breaks_off_for_ever_fails_alone(emulator, other, job):
+    async with (
+        emulator.session("ada", retry=QUICK) as source,
+        other.session("ada", retry=QUICK) as target,
+    ):
+        await source.upload(b"small", name="small")
+        large = await source.upload(bytes(900_000), name="large")
+        emulator.faults.add("open_download", nth=2, reset="before", times=None)
+        (left,) = await bulk.migrate(source, target, job, passes=1, settle=0)
+        assert (str(left.status), left.item.domo_id) == ("failed", large.data_file_id)
+        assert [file.name for file in await target.list_files()] == ["small"]
+
+
+async def test_permissions_that_cannot_be_read_are_carried_over_by_the_next_run(
+    emulator, other, job
+):
+    async with emulator.session("ada") as source, other.session("ada") as target:
+        await fill(source, 2)
+        fault = emulator.faults.add("get_permissions", status=403, times=None)
+        left = await bulk.migrate(source, target, job, passes=1, settle=0)
+        assert [str(one.status) for one in left] == ["failed"] * 2
+        emulator.faults.clear()
+        assert fault.met
+        assert await bulk.migrate(source, target, job, settle=0) == []
+        assert len(other.files) == 2
+        access = {
+            file.name: (await target.get_permissions(file.data_file_id)).public_access
+            for file in await target.list_files()
+        }
+        assert access == {"file 0&.csv": False, "file 1&.csv": True}

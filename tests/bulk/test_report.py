@@ -94,8 +94,27 @@ async def test_a_job_that_never_ran_has_a_report_too(job, tmp_path):
     report = await job.report()
     report.write_html(tmp_path / "r.html")
     report.write_id_map(tmp_path / "ids.json")
-    assert "All 0 files are there." in (tmp_path / "r.html").read_text()
+    text = (tmp_path / "r.html").read_text()
+    assert "There is nothing in this job." in text
+    assert "Not run yet" in text
+    assert "<svg" not in text
     assert json.loads((tmp_path / "ids.json").read_text()) == []
+
+
+async def test_a_report_may_be_read_while_the_job_runs(job, product, folder, do, tmp_path):
+    await job.add(bulk.from_directory(folder))
+    run = job.run(product)
+    await anext(run)
+    (await job.report()).write_html(tmp_path / "r.html")
+    assert "1 run, which is under way" in (tmp_path / "r.html").read_text()
+    job.park()
+    async for _ in run:
+        pass
+    await do(job, product)
+    (await job.report()).write_html(tmp_path / "r.html")
+    text = (tmp_path / "r.html").read_text()
+    assert "2 runs, the last one of which ended: done" in text
+    assert "All 12 files are there." in text
 
 
 async def test_what_can_not_be_written_is_said(job, tmp_path):

@@ -18,6 +18,11 @@ from domo_files_async.emulator import Emulator
 COMMAND = (sys.executable, "-c", "from domo_files_async.cli.app import main; main()")
 
 
+def surroundings():
+    """Give the variables that a process of its own needs to find this package."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+
+
 @dataclass
 class Ended:
     """How a command ended."""
@@ -72,6 +77,12 @@ async def emulator():
 
 
 @pytest.fixture
+def settings(emulator):
+    """Give the variables that name the emulator."""
+    return {"DOMO_INSTANCE": emulator.url, "DOMO_ACCESS_TOKEN": emulator.credential("ada")}
+
+
+@pytest.fixture
 async def start():
     """Start a command as a process; what is still running at the end is killed."""
     started = []
@@ -83,7 +94,7 @@ async def start():
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **environment},
+            env={**surroundings(), **environment},
             # Whoever runs these tests in the background ignores the signal, and so would it.
             preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
         )

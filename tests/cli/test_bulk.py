@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import signal
 import sqlite3
 
 import pytest
 
-
-def settings(emulator):
-    return {"DOMO_INSTANCE": emulator.url, "DOMO_ACCESS_TOKEN": emulator.credential("ada")}
+from tests.arrivals import Arrivals
 
 
 @pytest.fixture
@@ -119,9 +116,9 @@ def test_status_may_follow_a_job_to_its_end(run, local, files):
 
 
 async def test_a_refused_credential_ends_the_job_with_1_and_shows_nothing_of_it(
-    start, finish, emulator, files
+    start, finish, emulator, settings, files
 ):
-    wrong = {**settings(emulator), "DOMO_ACCESS_TOKEN": "hush-hush"}
+    wrong = {**settings, "DOMO_ACCESS_TOKEN": "hush-hush"}
     ended = await finish(await start("bulk", "run", "job", files, **wrong))
     assert ended.code == 1
     assert "Check the credential" in ended.err
@@ -130,31 +127,34 @@ async def test_a_refused_credential_ends_the_job_with_1_and_shows_nothing_of_it(
 
 
 async def test_the_first_interrupt_parks_the_job_while_others_may_look_at_it(
-    start, finish, emulator, files
+    start, finish, emulator, settings, files
 ):
+    emulator.requests = Arrivals()
     emulator.faults.add("upload_file", nth=4, times=None, stall=1)
-    process = await start("bulk", "run", "job", files, "--concurrency", "2", **settings(emulator))
-    while len(emulator.files) < 3:
-        await asyncio.sleep(0.01)
-    looked = await finish(await start("bulk", "status", "job", "--json"))
-    assert looked.lines[0]["is_running"]
+    process = await start("bulk", "run", "job", files, "--concurrency", "2", **settings)
+    # One of two workers stands still with the fourth, so the third was answered.
+    await emulator.requests.until("upload_file", 5)
+    looker = await start("bulk", "status", "job", "--json", "--follow")
+    assert json.loads(await looker.stdout.readline())["is_running"]
     process.send_signal(signal.SIGINT)
     ended = await finish(process)
     assert ended.code == 130, ended.err
     assert "Parking" in ended.err
+    last = (await finish(looker)).lines[-1]
+    assert (last["is_running"], last["ended_because"]) == (False, "parked")
     made = len(emulator.files)
     assert f"{made} done" in ended.err
     emulator.faults.clear()
-    ended = await finish(await start("bulk", "run", "job", **settings(emulator)))
+    ended = await finish(await start("bulk", "run", "job", **settings))
     assert ended.code == 0
     assert len(emulator.files) == 20
 
 
-async def test_the_second_interrupt_ends_at_once(start, finish, emulator, files):
+async def test_the_second_interrupt_ends_at_once(start, finish, emulator, settings, files):
+    emulator.requests = Arrivals()
     emulator.faults.add("upload_file", times=None, stall=600)
-    process = await start("bulk", "run", "job", files, **settings(emulator))
-    while not emulator.in_flight:
-        await asyncio.sleep(0.01)
+    process = await start("bulk", "run", "job", files, **settings)
+    await emulator.requests.until("upload_file")
     process.send_signal(signal.SIGINT)
     line = await process.stderr.readline()
     assert b"Parking" in line

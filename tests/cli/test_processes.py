@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import signal
@@ -11,22 +10,9 @@ import pytest
 
 from domo_files_async import DomoFilesSession, Surface
 from domo_files_async.emulator import Emulator
+from tests.arrivals import Arrivals
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Signals are otherwise there")
-
-
-class Noted(list):
-    """Requests, and an event for the first of an operation."""
-
-    def __init__(self, operation):
-        super().__init__()
-        self.operation = operation
-        self.came = asyncio.Event()
-
-    def append(self, request):
-        super().append(request)
-        if request.operation == self.operation:
-            self.came.set()
 
 
 def environment(emulator, surface=Surface.PRODUCT):
@@ -111,10 +97,10 @@ async def test_a_wrong_credential_is_a_sentence_without_it(start, finish, emulat
 
 
 async def test_an_interrupted_command_ends_with_130(start, finish, emulator):
-    emulator.requests = Noted("list_files")
+    emulator.requests = Arrivals()
     emulator.faults.add("list_files", stall=600)
     process = await start("ls", **environment(emulator))
-    await emulator.requests.came.wait()
+    await emulator.requests.until("list_files")
     process.send_signal(signal.SIGINT)
     ended = await finish(process)
     assert (ended.code, ended.out) == (130, "")
@@ -122,10 +108,10 @@ async def test_an_interrupted_command_ends_with_130(start, finish, emulator):
 
 
 async def test_an_interrupted_upload_leaves_nothing_on_the_server(start, finish, emulator):
-    emulator.requests = Noted("upload_part")
+    emulator.requests = Arrivals()
     process = await start("upload", "-", "--name", "x", **environment(emulator))
     process.stdin.write(bytes(33 * 1024 * 1024))
-    await emulator.requests.came.wait()
+    await emulator.requests.until("upload_part")
     process.send_signal(signal.SIGINT)
     assert await process.wait() == 130
     assert (await process.stderr.read()).decode() == "Interrupted.\n"
@@ -139,10 +125,10 @@ async def test_an_interrupted_download_shows_no_file_and_the_next_one_is_whole(
 ):
     async with emulator.session("ada") as domo:
         data_file_id = await domo.upload_file(bytes(5_000_000), name="x.bin")
-    emulator.requests = Noted("open_download")
+    emulator.requests = Arrivals()
     emulator.faults.add("open_download", stall=600)
     process = await start("download", data_file_id, **environment(emulator))
-    await emulator.requests.came.wait()
+    await emulator.requests.until("open_download")
     process.send_signal(signal.SIGINT)
     ended = await finish(process)
     assert (ended.code, ended.err) == (130, "Interrupted.\n")

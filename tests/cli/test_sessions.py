@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from domo_files_async import RetryPolicy, TransferConfig, UploadJournal
+from tests.arrivals import Arrivals
 
 DATA = b"a,b\n1,2\n" * 1000
 SMALL = TransferConfig(multipart_threshold=1000, part_size=1000)
@@ -146,14 +147,14 @@ async def test_what_goes_elsewhere_is_left_alone(command, leave, emulator):
 async def test_what_is_under_way_is_left_alone(command, emulator, tmp_path):
     path = tmp_path / "orders.csv"
     path.write_bytes(DATA)
+    emulator.requests = Arrivals()
     emulator.faults.add("upload_part", part=3, stall=30)
     async with (
         UploadJournal(tmp_path / "j") as journal,
         emulator.session("ada", transfer=SMALL) as domo,
     ):
         task = asyncio.create_task(domo.upload(path, journal=journal))
-        while not emulator.faults.met:
-            await asyncio.sleep(0.001)
+        await emulator.requests.until("upload_part", 3)
         assert "under way" in (await command("ls", "j")).out
         ended = await command("abort", "j")
         assert (ended.code, ended.out) == (1, "")
