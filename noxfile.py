@@ -18,6 +18,8 @@ PROJECT = tomllib.loads(pathlib.Path("pyproject.toml").read_text(encoding="utf-8
 GROUPS: dict[str, list[str]] = PROJECT["dependency-groups"]
 SUPPORTED = nox.project.python_versions(PROJECT)
 PURE = ("protocol", "planning")
+SAME = "--hypothesis-profile=same"
+"""The same examples each time; plain `pytest` looks for new ones."""
 
 
 def _interpreter(version: str) -> str | None:
@@ -55,7 +57,7 @@ def typing(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """All tests, on each other Python that is found; `coverage` runs them on this one."""
     session.install("-e", ".[cli]", *GROUPS["test"])
-    session.run("pytest", "-q", "-n", "auto", "--maxfail=20", *session.posargs)
+    session.run("pytest", "-q", "-n", "auto", "--maxfail=20", SAME, *session.posargs)
 
 
 @nox.session
@@ -64,13 +66,13 @@ def coverage(session: nox.Session) -> None:
     session.install("-e", ".[cli]", *GROUPS["test"])
     for folder in PURE:
         session.run("coverage", "erase")
-        session.run("coverage", "run", "-m", "pytest", "-q", f"tests/{folder}")
+        session.run("coverage", "run", "-m", "pytest", "-q", SAME, f"tests/{folder}")
         session.run("coverage", "combine", "-q")
         session.run(
             "coverage", "report", f"--include=domo_files_async/{folder}/*", "--fail-under=100"
         )
     session.run("coverage", "erase")
-    session.run("pytest", "-q", "-n", "auto", "--maxfail=20", "--cov", "--cov-report=")
+    session.run("pytest", "-q", "-n", "auto", "--maxfail=20", SAME, "--cov", "--cov-report=")
     session.run("coverage", "report", "--fail-under=97")
 
 

@@ -1,6 +1,12 @@
 """What all tests share: no credentials, proxies or instances of whoever runs them."""
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# With `--hypothesis-profile=same`, a change that is good once is good again, also where it is slow.
+settings.register_profile(
+    "same", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 
 
 @pytest.fixture(autouse=True)

@@ -33,6 +33,7 @@ _LONGEST_LATENCY = 2.0
 _HASTY = 0.1
 _THOROUGH = 0.5
 _LONGEST_CYCLE = 1.5
+_SHORTEST_CYCLE = 0.001
 _WORTH_OF_ONE = 256 * 1024
 """Bytes that a finished request counts as, so that small files count as well."""
 
@@ -217,7 +218,7 @@ class ConcurrencyController:
         else:
             least, longest = max(_THOROUGH, 4 * self._latency), _LONGEST_CYCLE
         # Requests that began together pause together: whole turns are measured.
-        if 0 < self._cycle < longest:
+        if _SHORTEST_CYCLE < self._cycle < longest:
             return math.ceil(least / self._cycle) * self._cycle
         return least
 

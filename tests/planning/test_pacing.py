@@ -4,7 +4,7 @@ import itertools
 import math
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from domo_files_async.planning.pacing import ConcurrencyController, TokenBucket
@@ -399,6 +399,9 @@ FACTS = st.one_of(
 
 @settings(deadline=None)
 @given(ceiling=st.integers(1, 64), facts=st.lists(FACTS, max_size=60))
+@example(
+    1, [("latency", 1.0, None), ("finished", 2.225073858507203e-309, None), ("pass", 2.0, 0.0)]
+)
 def test_whatever_happens_the_limit_stays_from_one_to_the_ceiling(ceiling, facts):
     control, now = ConcurrencyController(ceiling), 0.0
     for kind, number, other in facts:
