@@ -65,7 +65,10 @@ class TransferConfig:
     """How bytes are moved, for all transfers of a session together."""
 
     max_concurrency: int = attrs.field(default=32, validator=_whole(minimum=1))
-    """Ceiling of requests that move bytes at once, in the whole session."""
+    """Ceiling of requests that move bytes at once, in the whole session.
+
+    Half as many that move none, at least 4, may go beside them.
+    """
 
     part_size: int | None = attrs.field(
         default=None, validator=attrs.validators.optional(_whole(minimum=1))

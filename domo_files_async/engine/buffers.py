@@ -65,11 +65,20 @@ class Lease:
     Leaving the `async with`, or `release`, gives it back once no pinned job uses it.
     """
 
-    __slots__ = ("_buffer", "_buffers", "_pins", "_released", "filler", "size", "view")
+    __slots__ = (
+        "__weakref__",
+        "_buffer",
+        "_buffers",
+        "_pins",
+        "_released",
+        "filler",
+        "size",
+        "view",
+    )
 
     def __init__(self, buffers: Buffers, buffer: Buffer, size: int, filler: Filler | None) -> None:
         self._buffers = buffers
-        self._buffer = buffer
+        self._buffer: Buffer | None = buffer
         self._pins = 0
         self._released = False
         self.size = size
@@ -92,9 +101,11 @@ class Lease:
             self._settle()
 
     def _settle(self) -> None:
-        if self._released and not self._pins:
+        if self._released and not self._pins and self._buffer is not None:
             self.view.release()
-            self._buffers._take_back(self, self._buffer)  # noqa: SLF001 - two halves of one thing
+            # Whoever still refers to the lease doesn't keep its memory.
+            buffer, self._buffer = self._buffer, None
+            self._buffers._take_back(self, buffer)  # noqa: SLF001 - two halves of one thing
 
     def __enter__(self) -> Self:
         return self

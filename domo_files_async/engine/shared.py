@@ -157,7 +157,9 @@ class Shared:
 
     async def _abort(self, session_id: SessionId, transfer: int | None) -> bool:
         try:
-            await self.attempts.send(requests.abort_multipart_session(self.rules, session_id))
+            request = requests.abort_multipart_session(self.rules, session_id)
+            # A cancelled caller waits for it.
+            await self.attempts.send(request, urgent=True)
         except DomoFilesError as error:
             self.emit(AbortFailed(session_id=session_id, error=error, transfer=transfer))
             return isinstance(error, ApiError) and error.status in _GONE

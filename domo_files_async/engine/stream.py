@@ -91,8 +91,8 @@ class Unit:
 
     def release(self) -> None:
         """Give all memory back."""
-        for lease in self.leases:
-            lease.release()
+        while self.leases:
+            self.leases.pop().release()
 
 
 class StreamCutter:
@@ -119,6 +119,7 @@ class StreamCutter:
         self._free = memoryview(b"")
         self._room = 0
         self._ready: deque[Unit] = deque()
+        self._given: Unit | None = None
         self._changed = asyncio.Event()
         self._pump: asyncio.Task[None] | None = None
         self.seniority = buffers.next_seniority()
@@ -146,6 +147,9 @@ class StreamCutter:
             self._close_unit(is_end=True)
             while self._ready:
                 self._ready.popleft().release()
+            if self._given is not None:
+                # Of the last one, pieces may be left that nobody came to take.
+                self._given.release()
 
     async def next_unit(self) -> Unit | None:
         """Wait for the next unit; `None` when the stream has ended before it.
@@ -161,7 +165,8 @@ class StreamCutter:
             self._changed.clear()
             await self._changed.wait()
         self._changed.set()
-        return self._ready.popleft()
+        self._given = self._ready.popleft()
+        return self._given
 
     def close_early(self) -> None:
         """Let go of what is there: the memory is wanted."""

@@ -83,12 +83,14 @@ class Attempts:
         body: Body | None = None,
         *,
         on_retry: OnRetry | None = None,
+        urgent: bool = False,
     ) -> T:
         """Send a request until it is answered, and read its answer.
 
         Args:
             request: What to send.
-            body: Data between its prefix and suffix.
+            body: Data between its prefix and suffix; with it, the caller holds a permit.
+            urgent: Whether it goes at once, however many others are under way.
             on_retry: Told of each retry; by default the observer is. An attempt after which only
                 the credential is renewed isn't counted.
 
@@ -96,11 +98,17 @@ class Attempts:
             DomoFilesError: The error of the last attempt.
             Exception: Whatever *body* or *on_retry* raised.
         """
-        resendable = body is None or body.repeatable
+
+        async def once(attempt: int) -> T:
+            if body is not None or urgent:
+                return await self._http.send(request, body, attempt=attempt)
+            async with self._limits.light:
+                return await self._http.send(request, attempt=attempt)
+
         return await self._persist(
             request,
-            lambda attempt: self._http.send(request, body, attempt=attempt),
-            resendable=resendable,
+            once,
+            resendable=body is None or body.repeatable,
             on_retry=on_retry,
         )
 

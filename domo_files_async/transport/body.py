@@ -35,8 +35,12 @@ __all__ = ("SLICE", "TLS_SLICE", "Body", "Outgoing", "StallWatch")
 SLICE = 1024 * 1024
 """Bytes in one write: large enough to be cheap, small enough to be copied when it must be."""
 
-TLS_SLICE = 256 * 1024
-"""The same where it is encrypted on the loop."""
+TLS_SLICE = 112 * 1024
+"""The same where it is encrypted on the loop: each connection keeps memory for as much as that, and
+128 KiB are what allocators begin to ask the system for, each time anew."""
+
+_BREATH = 256 * 1024
+"""Bytes after which the loop gets its turn."""
 
 _SMALL = 16 * 1024
 
@@ -171,6 +175,7 @@ class Outgoing(aiohttp.Payload):
         self._task: asyncio.Task[None] | None = None
         self._transport: asyncio.Transport | None = None
         self._done = False
+        self._unbroken = 0
         self.began: float | None = None
         self.handed = False
         self.written = 0
@@ -211,10 +216,11 @@ class Outgoing(aiohttp.Payload):
             self._transport.abort()
 
     async def settle(self) -> None:
-        """Wait until the writing is over."""
+        """Wait until the writing is over, and let go of what was written."""
         if self._task is not None and not self._task.done():
             self._task.cancel()
             await asyncio.wait({self._task})
+        self._body = None
 
     def level(self) -> int:
         """Count the bytes on their way."""
@@ -281,7 +287,9 @@ class Outgoing(aiohttp.Payload):
             self.handed = self.written == self._size
             await writer.write(piece)
             await writer.drain()
-            if not self.handed:
+            self._unbroken += len(piece)
+            if self._unbroken >= _BREATH and not self.handed:
+                self._unbroken = 0
                 # Lets the loop see an early answer, or the end of the connection: neither is found
                 # by writing, and a lost TLS connection swallows writes without an error.
                 await asyncio.sleep(0)

@@ -209,6 +209,8 @@ class ReplyStream:
         return nullcontext() if self._meter is None else self._meter.metered(self._taken)
 
     def _taken(self) -> int:
+        if self._response is not None and self._outgoing.handed:
+            return self._outgoing.written
         return max(0, self._outgoing.written - self._outgoing.level())
 
     @property

@@ -5,6 +5,8 @@ isn't stuck behind a large one. How many there are is `planning.pacing`'s to say
 measured here: bytes that the other side has taken, and requests that it refused.
 Rule 2: silence that the server asked for is the whole session's, and only ever grows.
 Rule 3: the bandwidth cap is one queue, in the order of asking.
+Rule 4: requests that move no bytes need no permit, so that none waits behind a large transfer; how
+many of them go at once is bounded too, since each connection costs memory.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ _MOMENT = 0.02
 _LOOK_EVERY = 0.025
 _LARGE = 1024 * 1024
 _NEWEST = 0.3
+_LEAST_LIGHT = 4
 
 
 class Limits:
@@ -41,6 +44,7 @@ class Limits:
         ceiling: Permits that may be out at once at most.
         in_flight: Permits that are out, but for those of whoever moves bytes at a pace of its own.
         each: Bytes a second that a large request moved lately; 0 while unknown.
+        light: Held while a request that moves no bytes is under way.
     """
 
     def __init__(self, ceiling: int, *, adaptive: bool = False, rate: float | None = None) -> None:
@@ -51,6 +55,7 @@ class Limits:
         self._leisurely = 0
         self._waiting = _Turns()
         self._waiting_leisurely = _Turns()
+        self.light = asyncio.Semaphore(max(_LEAST_LIGHT, ceiling // 2))
         self._held: dict[asyncio.Task[object] | None, tuple[Hashable, float]] = {}
         self._rooms: set[Room] = set()
         self._silent_until = 0.0

@@ -1,11 +1,12 @@
 """How streams share the memory: who begins, who is filled, and who is closed early."""
 
 import asyncio
+import weakref
 
 import pytest
 
 from domo_files_async.engine.buffers import SEGMENT, Buffers
-from domo_files_async.engine.stream import StreamCutter
+from domo_files_async.engine.stream import StreamCutter, Unit
 
 SENDING = 0.005
 
@@ -119,3 +120,24 @@ async def test_of_those_that_could_be_closed_early_the_stalled_come_first(starte
     gate.set()
     await settle()
     assert stalled.sizes == [4 * SEGMENT]
+
+
+async def test_memory_that_was_given_back_is_not_kept_by_whoever_still_knows_its_lease():
+    buffers = Buffers(8 * SEGMENT)
+    first = await buffers.lease(8 * SEGMENT)
+    memory = weakref.ref(first.view.obj)
+    piece = first.view[10:20]
+    first.release()
+    piece.release()
+    (await buffers.lease(7 * SEGMENT)).release()
+    assert memory() is None
+    assert first.view is not None
+
+
+async def test_a_unit_that_was_sent_knows_its_memory_no_more():
+    unit = Unit([await Buffers(8 * SEGMENT).lease(SEGMENT)], SEGMENT, is_end=True)
+    lease = weakref.ref(unit.leases[0])
+    (piece,) = unit.pieces(SEGMENT)
+    piece.release()
+    assert lease() is None
+    assert unit.size == SEGMENT

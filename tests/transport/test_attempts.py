@@ -277,3 +277,32 @@ async def test_waiting_as_the_server_asked_spends_no_retry():
     told = [refusal(RateLimitedError, 429, retry_after=1) for _ in range(3)]
     http = FakeHttp(*told, refusal(ServerError, 503), "done")
     assert await attempts(http, budget=1).send(request()) == "done"
+
+
+async def test_what_moves_no_bytes_is_sent_by_a_few_at_a_time_but_for_what_is_urgent():
+    class Waiting:
+        going = 0
+
+        async def send(self, *_, attempt):
+            self.going += 1
+            await gate.wait()
+            self.going -= 1
+            return attempt
+
+    async def settle():
+        for _ in range(5):
+            await asyncio.sleep(0)
+        return http.going
+
+    gate, http, limits = asyncio.Event(), Waiting(), Limits(16)
+    sending = attempts(http, limits=limits)
+    tasks = [asyncio.create_task(sending.send(request())) for _ in range(40)]
+    assert await settle() == 8
+    urgent = [asyncio.create_task(sending.send(request(), urgent=True)) for _ in range(3)]
+    assert await settle() == 11
+    tasks[20].cancel()
+    gate.set()
+    results = await asyncio.gather(*tasks, *urgent, return_exceptions=True)
+    assert results.count(1) == 42
+    assert http.going == 0
+    assert [await sending.send(request()) for _ in range(9)] == [1] * 9
