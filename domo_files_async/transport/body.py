@@ -147,6 +147,7 @@ class Outgoing(aiohttp.Payload):
     Attributes:
         began: The loop's time when there was a connection to write to; `None` before.
         handed: Whether the last byte was handed over, so that the server may have it all.
+        is_answered: Whether its answer has begun.
         written: Bytes that were handed over.
         source_error: What the source raised.
     """
@@ -178,6 +179,7 @@ class Outgoing(aiohttp.Payload):
         self._unbroken = 0
         self.began: float | None = None
         self.handed = False
+        self.is_answered = False
         self.written = 0
         self.source_error: BaseException | None = None
 
@@ -225,6 +227,12 @@ class Outgoing(aiohttp.Payload):
     def level(self) -> int:
         """Count the bytes on their way."""
         return 0 if self._transport is None else _unsent(self._transport)
+
+    def taken(self) -> int:
+        """Count the bytes that the other side has taken."""
+        if self.is_answered and self.handed:
+            return self.written
+        return max(0, self.written - self.level())
 
     @property
     def is_done(self) -> bool:

@@ -206,12 +206,7 @@ class ReplyStream:
         raise failure
 
     def _metered(self) -> AbstractContextManager[None]:
-        return nullcontext() if self._meter is None else self._meter.metered(self._taken)
-
-    def _taken(self) -> int:
-        if self._response is not None and self._outgoing.handed:
-            return self._outgoing.written
-        return max(0, self._outgoing.written - self._outgoing.level())
+        return nullcontext() if self._meter is None else self._meter.metered(self._outgoing.taken)
 
     @property
     def sent(self) -> int:
@@ -225,6 +220,7 @@ class ReplyStream:
             async with self._outgoing.watch:
                 with self._metered():
                     self._response = await sending
+                    self._outgoing.is_answered = True
         except _NotRepeatedError as error:
             failure = _translated(error.failure, self._request, self._outgoing)
         except (aiohttp.ClientError, OSError) as error:
