@@ -41,8 +41,9 @@ def emulator(
                     f"  DOMO_INSTANCE={server.url} DOMO_ACCESS_TOKEN={credential}",
                     f"  DOMO_URL={server.url} DOMO_APP_SESSION={credential}",
                 ]
+            lines.append(f"In your browser, for you only: {server.console_url}")
             show(
-                {"url": server.url, "credentials": credentials},
+                {"url": server.url, "console": server.console_url, "credentials": credentials},
                 as_json=as_json,
                 text="\n".join(lines),
             )

@@ -12,6 +12,7 @@ import attrs
 from aiohttp import ClientError, web
 
 from domo_files_async.emulator import files, multipart, permissions
+from domo_files_async.emulator.console import Console
 from domo_files_async.emulator.content import read_blobs
 from domo_files_async.emulator.exchange import Exchange, ResetError
 from domo_files_async.emulator.faults import Behaviour, Fault, Faults, ReceivedRequest
@@ -137,6 +138,7 @@ class Emulator:
         self._runner: web.ServerRunner | None = None
         self._closing = asyncio.Event()
         self.url = ""
+        self._console = Console(self, self._store)
         self.behaviour = behaviour or Behaviour()
         self.faults = Faults()
         self.requests: list[ReceivedRequest] = []
@@ -175,6 +177,11 @@ class Emulator:
     def __repr__(self) -> str:
         where = "memory" if self._folder is None else str(self._folder)
         return f"<Emulator of {where} at {self.url or 'no address yet'}>"
+
+    @property
+    def console_url(self) -> str:
+        """Where a browser shows what is here; who has this address may see and do everything."""
+        return f"{self.url}/#key={self._console.key}"
 
     def credential(self, name: str) -> str:
         """Give a user's credential, the same for both surfaces."""
@@ -236,6 +243,8 @@ class Emulator:
         await self._store.save(file)
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        if self._console.serves(request):
+            return await self._console.answer(request)
         is_product, route, parameters = _find_route(request)
         received = ReceivedRequest(
             route.operation if route else "",
@@ -243,6 +252,7 @@ class Emulator:
             request.raw_path.partition("?")[0],
             dict(request.query.items()),
             request.headers,
+            at=files.now(),
         )
         index = parameters.get("index", "")
         fault = self.faults.take(
@@ -250,6 +260,7 @@ class Emulator:
             int(index) if _INDEX.fullmatch(index) else None,
             parameters.get("session_id"),
         )
+        received.fault = fault
         exchange = Exchange(
             request,
             store=self._store,
@@ -270,6 +281,7 @@ class Emulator:
             return web.Response()
         finally:
             self.in_flight -= 1
+            received.took = files.now() - received.at
         received.status = reply.status
         return reply
 

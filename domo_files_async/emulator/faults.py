@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 __all__ = ("CARRIERS", "OPERATIONS", "Behaviour", "Fault", "Faults", "ReceivedRequest")
 
@@ -81,6 +81,9 @@ class ReceivedRequest:
         headers: Names in any case; of a repeated header the first one.
         size: Bytes of the body that were read; of one refused unread, none.
         status: Of the reply; `None` where none was sent.
+        at: When it came, in epoch milliseconds.
+        took: Milliseconds until it was answered or given up; `None` until then.
+        fault: What it met, if anything.
     """
 
     operation: str
@@ -90,6 +93,9 @@ class ReceivedRequest:
     headers: Mapping[str, str] = attrs.field(repr=False)  # has credentials
     size: int = 0
     status: int | None = None
+    at: int = attrs.field(default=0, eq=False)
+    took: int | None = attrs.field(default=None, eq=False)
+    fault: Fault | None = attrs.field(default=None, eq=False, repr=False)
 
 
 @attrs.define(kw_only=True, eq=False)
@@ -212,6 +218,17 @@ class Faults:
     def met(self) -> dict[Fault, int]:
         """Those that were met, with how many requests met them."""
         return {fault: fault.met for fault in self._faults if fault.met}
+
+    def __iter__(self) -> Iterator[Fault]:
+        return iter(self._faults)
+
+    def remove(self, fault: Fault) -> None:
+        """Forget one of them.
+
+        Raises:
+            ValueError: It isn't there.
+        """
+        self._faults.remove(fault)
 
     def clear(self) -> None:
         """Forget all of them."""

@@ -144,6 +144,11 @@ class Store:
                 self._clerk.submit(self._write, [("user", name, user), self._ids_row()])
         return self._users[name]
 
+    @property
+    def users(self) -> list[User]:
+        """Everybody who was named, in that order."""
+        return list(self._users.values())
+
     def user_of(self, credential: str) -> User | None:
         """Give the user with this credential."""
         return self._credentials.get(credential)

@@ -147,6 +147,7 @@ async def test_an_emulator_serves_until_it_is_interrupted(
     process = await start("emulator", "kept", "--user", "ada", "--user", "grace", "--json")
     told = json.loads(await process.stdout.readline())
     assert sorted(told["credentials"]) == ["ada", "grace"]
+    assert told["console"].startswith(f"{told['url']}/#key=")
     names = {
         Surface.PRODUCT: ("DOMO_INSTANCE", "DOMO_ACCESS_TOKEN"),
         Surface.APP: ("DOMO_URL", "DOMO_APP_SESSION"),
@@ -165,12 +166,13 @@ async def test_an_emulator_serves_until_it_is_interrupted(
 
 async def test_an_emulator_tells_people_what_to_set(start, finish):
     process = await start("emulator")
-    lines = [(await process.stdout.readline()).decode() for _ in range(4)]
+    lines = [(await process.stdout.readline()).decode() for _ in range(5)]
     assert lines[0].startswith("The emulator is at http://127.0.0.1:")
     assert "Ctrl-C" in lines[0]
     assert "DOMO_INSTANCE=http://127.0.0.1:" in lines[2]
     assert "DOMO_ACCESS_TOKEN=" in lines[2]
     assert "DOMO_APP_SESSION=" in lines[3]
+    assert "/#key=" in lines[4]
     process.send_signal(signal.SIGINT)
     ended = await finish(process)
     assert (ended.code, ended.out) == (0, "The emulator is closed.\n")
