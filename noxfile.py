@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
 import shutil
 import sys
@@ -16,7 +17,9 @@ nox.options.reuse_existing_virtualenvs = True
 
 PROJECT = tomllib.loads(pathlib.Path("pyproject.toml").read_text(encoding="utf-8"))
 GROUPS: dict[str, list[str]] = PROJECT["dependency-groups"]
+EXTRAS: dict[str, list[str]] = PROJECT["project"]["optional-dependencies"]
 SUPPORTED = nox.project.python_versions(PROJECT)
+CHROMIUMS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 PURE = ("protocol", "planning")
 SAME = "--hypothesis-profile=same"
 """The same examples each time; plain `pytest` looks for new ones."""
@@ -77,6 +80,21 @@ def coverage(session: nox.Session) -> None:
 
 
 @nox.session
+def console(session: nox.Session) -> None:
+    """The console in Chromium: by mouse and by keyboard, dark and light, wide or narrow."""
+    found = [os.environ.get("CHROMIUM"), *map(shutil.which, CHROMIUMS)]
+    chromium = next((one for one in found if one), None)
+    if chromium is None:
+        session.error(
+            f"There is no Chromium: install one ({', '.join(CHROMIUMS)} are looked for on PATH), "
+            "or say in CHROMIUM where it is"
+        )
+    session.install("-e", ".[cli]", *GROUPS["test"], *GROUPS["console"])
+    browser = {"CHROMIUM": chromium}
+    session.run("pytest", "-q", "tests/console/in_browser.py", *session.posargs, env=browser)
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Measure transfers beside the machine's limit and other clients; see `benchmarks/`."""
     session.install("-e", ".[cli]", *GROUPS["bench"])
@@ -90,3 +108,63 @@ def kills(session: nox.Session) -> None:
     session.run("pytest", "-q", "tests/kill", "-n", "auto", "--kills", "200", *session.posargs)
     settings = {"DOMO_FILES_KILLS": "20", "DOMO_FILES_KILL_FILES": "400"}
     session.run("pytest", "-q", "tests/bulk/test_kill.py", *session.posargs, env=settings)
+
+
+@nox.session
+def cancellations(session: nox.Session) -> None:
+    """Cancel each call at every point at which it, or a task of its own, waits; once and again."""
+    session.install("-e", ".[cli]", *GROUPS["test"])
+    asked = ["tests/cancellation", "--every-step", "--timeout", "300"]
+    session.run("pytest", "-q", "-n", "auto", *asked, *session.posargs)
+
+
+@nox.session
+def model(session: nox.Session) -> None:
+    """Make 5,000 random sequences of calls, and compare what each does with a model of the API."""
+    session.install("-e", ".[cli]", *GROUPS["test"])
+    asked = ["tests/model", "--sequences", "5000", "--timeout", "0"]
+    session.run("pytest", "-q", *asked, *session.posargs)
+
+
+@nox.session
+def soak(session: nox.Session) -> None:
+    """Upload 100,000 small files and a large one for an hour while one request in twenty fails."""
+    session.install("-e", ".[cli]", *GROUPS["test"])
+    asked = ["--soak-uploads", "100000", "--soak-minutes", "60", "--soak-size", "3400"]
+    session.run("pytest", "-q", "tests/soak", "-n", "2", *asked, *session.posargs)
+
+
+@nox.session
+def cluster(session: nox.Session) -> None:
+    """Send a file of 4 GiB and jobs of 2,000 files with a cluster whose workers are lost."""
+    session.install("-e", ".[cli]", *GROUPS["test"])
+    asked = ["--cluster-size", "4096", "--cluster-files", "2000"]
+    session.run("pytest", "-q", "tests/dask", "--timeout", "1200", *asked, *session.posargs)
+    session.run("python", "-m", "benchmarks.dask_cost", "1000", "10000", "100000", "--pickled")
+    session.run(
+        *("python", "-m", "benchmarks.dask_cost", "10000", "--workers", "1000"),
+        *("--budget", "1000", "--pickled"),
+    )
+
+
+@nox.session
+def audit(session: nox.Session) -> None:
+    """Ask for known weaknesses of what is depended on; fails where nobody can be asked."""
+    session.install("-e", f".[{','.join(EXTRAS)}]", "pip-audit")
+    # Strict: a package that nobody knows anything of isn't taken for a good one.
+    session.run("pip-audit", "--strict", "--skip-editable", *session.posargs)
+
+
+@nox.session
+def minimums(session: nox.Session) -> None:
+    """All tests with the oldest versions of what is depended on that are promised to do."""
+    wanted = [
+        *PROJECT["project"]["dependencies"],
+        *(one for many in EXTRAS.values() for one in many),
+    ]
+    oldest = sorted({one.partition(",")[0].replace(">=", "==") for one in wanted})
+    folder = pathlib.Path(session.create_tmp())
+    (folder / "oldest.txt").write_text("\n".join(oldest) + "\n", encoding="utf-8")
+    constraint = ["--constraint", str(folder / "oldest.txt")]
+    session.install(*constraint, "-e", f".[{','.join(EXTRAS)}]", *GROUPS["test"])
+    session.run("pytest", "-q", "-n", "auto", SAME, *session.posargs)

@@ -150,6 +150,8 @@ class RequestFinished(Event):
     size: int
     """Bytes of the body that were sent."""
     elapsed: float
+    origin: str = ""
+    """Where it was sent to first, such as `https://acme.domo.com`."""
 
     @property
     def path_template(self) -> str:

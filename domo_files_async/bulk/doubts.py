@@ -44,15 +44,12 @@ async def look_for(
     found: dict[int, Found] = {}
     if new:
         names = {name_of(row) for row in new}
-        files = await domo.list_files(expand=("revisions",), limit_to_owned=True)
-        alike = [file for file in files if file.name in names]
+        files = await domo.list_files(limit_to_owned=True)
+        ids = {file.data_file_id for file in files if file.name in names}
         del files
-        known = await _known(journal, (file.data_file_id for file in alike))
-        traces = [
-            trace
-            for file in alike
-            if file.data_file_id not in known and (trace := _first(file)) is not None
-        ]
+        alike = sorted(ids - await _known(journal, ids))
+        files = await domo.list_files(ids=alike, expand=("revisions",)) if alike else []
+        traces = [trace for file in files if (trace := _first(file)) is not None]
         found.update(match_traces(map(_wanted, new), traces))
     by_target: dict[int, list[Row]] = defaultdict(list)
     for row in rows:

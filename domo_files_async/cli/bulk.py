@@ -405,9 +405,10 @@ def _parked_by_interrupts(job: bulk.Job) -> Iterator[list[int]]:
     def interrupt() -> None:
         came.append(signal.SIGINT)
         if len(came) > 1:
-            # The journal is made for it.
-            sys.stderr.write("\x1b[?25h" if sys.stderr.isatty() else "")
-            sys.stderr.flush()
+            # The journal is made for it. The live display has put itself before `sys.stderr`.
+            if sys.__stderr__ is not None and sys.__stderr__.isatty():
+                sys.__stderr__.write("\x1b[?25h")
+                sys.__stderr__.flush()
             os._exit(_INTERRUPTED)
         complain("Parking: what is under way is finished. Ctrl-C again ends at once.")
         job.park()

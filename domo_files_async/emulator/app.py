@@ -309,12 +309,20 @@ class Emulator:
     ) -> web.StreamResponse:
         if not is_known:
             raise Refusal(404, "There is no such path.")
+        self._check_number()
         exchange.user = self._user(exchange)
         if route is None:
             raise Refusal(404, "There is no such path.")
         if route.product_only and not exchange.is_product:
             raise Refusal(404, "There is no such path on this surface.")
         return await route.handler(exchange)
+
+    def _check_number(self) -> None:
+        most, wait = self.behaviour.most_at_once, self.behaviour.retry_after
+        if most is not None and self.in_flight > most:
+            headers = {} if wait is None else {"Retry-After": wait}
+            status = self.behaviour.too_many_status
+            raise Refusal(status, "There are too many requests at once.", headers)
 
     def _user(self, exchange: Exchange) -> User:
         if exchange.is_product:
@@ -324,7 +332,8 @@ class Emulator:
             given = given or exchange.headers.get("X-DOMO-Ryuu-Token")
         user = self._store.user_of(given) if given else None
         if user is None:
-            raise Refusal(401, "The credential is missing or not known.")
+            status = self.behaviour.bad_credential_status
+            raise Refusal(status, "The credential is missing or not known.")
         return user
 
 

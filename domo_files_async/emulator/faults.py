@@ -47,6 +47,7 @@ class Behaviour:
 
     Attributes:
         ranges: Whether downloads honour a Range.
+        etag: Whether downloads have an ETag.
         visibility_lag: After an upload, a commit or a copy, how many requests for details or lists
             still answer what was there before. Each data file counts its own.
         scan_state: What the virus scan says of new revisions.
@@ -54,19 +55,39 @@ class Behaviour:
         second_commit_status: Status of a commit after the commit; 0 or 200 answers as the first.
         second_abort_status: Status of an abort after the abort; 0 or 200 answers as the first.
         commit_after_abort_status: Status of a commit after the abort.
+        session_life: Seconds after which a multipart session is gone; `None` for never.
+        lost_session_status: Status of whatever comes for one that is gone.
+        missing_part_status: Status of a commit with a gap between its parts; 0 or 200 makes a file
+            of those that are there.
+        min_part_size: Bytes below which a commit refuses any part but the last with 400.
         max_part_size: Bytes above which a part is refused with 413.
         max_file_size: Bytes above which a file is refused with 413: a simple upload, or a commit.
+        most_listed: How many data files a list shows at most; `None` for all.
+        bad_credential_status: Status of a request whose credential isn't known.
+        most_at_once: Requests under way above which another one is refused; `None` for any number.
+        too_many_status: Status of such a refusal.
+        retry_after: Its Retry-After; `None` for none.
     """
 
     ranges: bool = True
+    etag: bool = True
     visibility_lag: int = 0
     scan_state: str = "SAFE"
     checksum_status: int = 400
     second_commit_status: int = 409
     second_abort_status: int = 404
     commit_after_abort_status: int = 404
+    session_life: float | None = None
+    lost_session_status: int = 404
+    missing_part_status: int = 409
+    min_part_size: int | None = None
     max_part_size: int | None = None
     max_file_size: int | None = None
+    most_listed: int | None = None
+    bad_credential_status: int = 401
+    most_at_once: int | None = None
+    too_many_status: int = 429
+    retry_after: str | None = None
 
 
 @attrs.define

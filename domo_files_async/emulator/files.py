@@ -111,7 +111,7 @@ async def list_files(exchange: Exchange) -> web.StreamResponse:
         and has_right(exchange, file, "READ")
     ]
     shown = [_details(seen, expand, _millis) for seen in map(_look, files) if seen is not None]
-    return exchange.reply(shown)
+    return exchange.reply(shown[: exchange.behaviour.most_listed])
 
 
 async def get_file(exchange: Exchange) -> web.StreamResponse:
@@ -150,7 +150,8 @@ async def download(exchange: Exchange) -> web.StreamResponse:
     name = exchange.query.get("fileName", file.name)
     reply = web.StreamResponse(status=206 if chosen else 200)
     reply.headers["Content-Type"] = revision.content_type
-    reply.headers["ETag"] = etag
+    if exchange.behaviour.etag:
+        reply.headers["ETag"] = etag
     reply.headers["Content-Disposition"] = (
         f"attachment; filename*=UTF-8''{quote(name, safe='', errors='replace')}"
     )

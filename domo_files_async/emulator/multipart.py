@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 from domo_files_async.emulator.files import add_revision, make_file, make_revision, now
 from domo_files_async.emulator.permissions import find_by_id, find_file
 from domo_files_async.emulator.rules import (
+    LIKE_ANY_OTHER,
     Refusal,
     check_announced,
     check_checksum,
     check_complete,
     check_echo,
     check_part_index,
+    check_part_sizes,
     check_session,
     check_size,
     read_session_request,
@@ -27,8 +29,6 @@ if TYPE_CHECKING:
     from domo_files_async.emulator.store import DataFile, Revision
 
 __all__ = ("abort", "commit", "create_session", "create_update_session", "upload_part")
-
-_LIKE_THE_FIRST = (0, 200)
 
 
 async def create_session(exchange: Exchange) -> web.StreamResponse:
@@ -44,7 +44,7 @@ async def create_update_session(exchange: Exchange) -> web.StreamResponse:
 async def upload_part(exchange: Exchange) -> web.StreamResponse:
     """Take a part; the last one under an index counts, and half a one never does."""
     index = check_part_index(exchange.parameters["index"])
-    session = _find(exchange)
+    session = await _find(exchange)
     check_session(session.state)
     announced = exchange.query.get("checksum")
     check_announced(announced)
@@ -65,17 +65,19 @@ async def commit(exchange: Exchange) -> web.StreamResponse:
     """Make a revision of the parts."""
     began = now()
     behaviour = exchange.behaviour
-    session = _find(exchange)
+    session = await _find(exchange)
     check_echo(await exchange.json(empty={}), "sessionId", session.id)
-    if session.made and behaviour.second_commit_status in _LIKE_THE_FIRST:
+    if session.made and behaviour.second_commit_status in LIKE_ANY_OTHER:
         return _committed(exchange, session.made)
     check_session(
         session.state,
         aborted_status=behaviour.commit_after_abort_status,
         committed_status=behaviour.second_commit_status,
     )
-    check_complete(session.parts)
-    check_size(sum(part.size for part in session.parts.values()), behaviour.max_file_size)
+    check_complete(session.parts, missing_status=behaviour.missing_part_status)
+    sizes = {index: part.size for index, part in session.parts.items()}
+    check_part_sizes(sizes, behaviour.min_part_size)
+    check_size(sum(sizes.values()), behaviour.max_file_size)
     # From here on no part, no abort and no other commit can come between.
     session.state = "committing"
     try:
@@ -92,15 +94,12 @@ async def commit(exchange: Exchange) -> web.StreamResponse:
 
 async def abort(exchange: Exchange) -> web.StreamResponse:
     """Drop the parts."""
-    session = _find(exchange)
+    session = await _find(exchange)
     await exchange.drain()
     second = exchange.behaviour.second_abort_status
-    if session.state != "aborted" or second not in _LIKE_THE_FIRST:
+    if session.state != "aborted" or second not in LIKE_ANY_OTHER:
         check_session(session.state, aborted_status=second)
-        parts, session.parts = list(session.parts.values()), {}
-        session.state = "aborted"
-        await exchange.store.save(session)
-        await exchange.store.release(parts)
+        await _drop(exchange, session, "aborted")
     return exchange.reply({"sessionId": session.id})
 
 
@@ -126,16 +125,29 @@ async def _create(exchange: Exchange, data_file_id: int | None) -> web.StreamRes
         name=name,
         description=description,
         content_type=content_type,
+        opened=now(),
     )
     await exchange.store.save(session)
     return exchange.reply({"sessionId": session.id})
 
 
-def _find(exchange: Exchange) -> UploadSession:
+async def _find(exchange: Exchange) -> UploadSession:
     session = exchange.store.sessions.get(exchange.parameters["session_id"])
     if session is None or session.owner != exchange.user.id:
         raise Refusal(404, "There is no such upload session.")
+    life = exchange.behaviour.session_life
+    if session.state == "open" and life is not None and now() - session.opened >= life * 1000:
+        await _drop(exchange, session, "gone")
+    if session.state == "gone":
+        raise Refusal(exchange.behaviour.lost_session_status, "The upload session has expired.")
     return session
+
+
+async def _drop(exchange: Exchange, session: UploadSession, state: str) -> None:
+    parts, session.parts = list(session.parts.values()), {}
+    session.state = state
+    await exchange.store.save(session)
+    await exchange.store.release(parts)
 
 
 def _committed(exchange: Exchange, made: tuple[int, int]) -> web.StreamResponse:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 __all__ = (
     "ALL_RIGHTS",
+    "LIKE_ANY_OTHER",
     "MAX_PARTS",
     "Refusal",
     "Right",
@@ -21,6 +22,7 @@ __all__ = (
     "check_echo",
     "check_name",
     "check_part_index",
+    "check_part_sizes",
     "check_session",
     "check_size",
     "error_body",
@@ -35,6 +37,8 @@ __all__ = (
 
 MAX_PARTS = 10_000
 ALL_RIGHTS = "READ_WRITE_DELETE_SHARE_ADMIN"
+LIKE_ANY_OTHER = (0, 200)
+"""In place of an error's status: there is no error."""
 
 Right = str
 _DIGEST = re.compile("[0-9a-fA-F]{64}")
@@ -141,13 +145,20 @@ def check_session(state: str, *, aborted_status: int = 404, committed_status: in
         raise Refusal(aborted_status, "The upload session was aborted.")
 
 
-def check_complete(indexes: Collection[int]) -> None:
-    """Refuse to commit what has no parts, or gaps between them."""
+def check_complete(indexes: Collection[int], *, missing_status: int = 409) -> None:
+    """Refuse to commit what has no parts, or gaps between them unless these do no harm."""
     if not indexes:
         raise Refusal(409, "The upload session has no parts.")
     missing = next((i for i in range(1, max(indexes) + 1) if i not in indexes), None)
-    if missing is not None:
-        raise Refusal(409, f"Part {missing} of the upload session is missing.")
+    if missing is not None and missing_status not in LIKE_ANY_OTHER:
+        raise Refusal(missing_status, f"Part {missing} of the upload session is missing.")
+
+
+def check_part_sizes(sizes: Mapping[int, int], least: int | None) -> None:
+    """Refuse to commit parts that are too small, but for the last one."""
+    for index in sorted(sizes)[:-1]:
+        if least is not None and sizes[index] < least:
+            raise Refusal(400, f"Part {index} is too small: {least} bytes are the least.")
 
 
 def check_size(size: int, limit: int | None) -> None:

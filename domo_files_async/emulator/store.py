@@ -84,6 +84,8 @@ class UploadSession:
     name: str
     description: str | None
     content_type: str
+    opened: int = 0
+    """In epoch milliseconds."""
     state: str = "open"
     made: tuple[int, int] | None = None
     parts: dict[int, Blob] = attrs.field(factory=dict)

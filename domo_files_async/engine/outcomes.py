@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from domo_files_async.engine.shared import Shared
-    from domo_files_async.models import Revision
+    from domo_files_async.models import DataFile, Revision
     from domo_files_async.planning.outcome import Evidence
 
 __all__ = ("Drafts", "Inquiry", "list_revisions", "looked_for_later", "seek", "send_once")
@@ -99,13 +99,7 @@ class Inquiry:
             known=shared.claims.known(kind),
         )
         if self.data_file_id is None:
-            user_id = None
-            if shared.rules.surface is Surface.PRODUCT:
-                user_id = await shared.attempts.send(requests.get_current_user(shared.rules))
-            (request,) = requests.list_files(
-                shared.rules, limit_to_owned=True, user_id=user_id, expand=("revisions",)
-            )
-            files = await shared.attempts.send(request)
+            files = await _own_files(shared, sought)
             sought = attrs.evolve(sought, since=self._since(shared))
             verdict = judge_new_file(sought, files)
         else:
@@ -164,6 +158,24 @@ class Drafts:
         inquiry, sizes = self._drafts[session_id]
         inquiry.size = sum(sizes.values())
         return inquiry
+
+
+async def _own_files(shared: Shared, sought: Sought) -> list[DataFile]:
+    """Give the caller's files that may be the one that is sought, with all their revisions."""
+    user_id = None
+    if shared.rules.surface is Surface.PRODUCT:
+        user_id = await shared.attempts.send(requests.get_current_user(shared.rules))
+    # Somebody may have very many files, and of most of them nothing more needs to be known.
+    (request,) = requests.list_files(shared.rules, limit_to_owned=True, user_id=user_id)
+    alike = [
+        file.data_file_id
+        for file in await shared.attempts.send(request)
+        if file.data_file_id not in sought.known and sought.name in {None, file.name}
+    ]
+    if not alike:
+        return []
+    batches = requests.list_files(shared.rules, ids=alike, expand=("revisions",))
+    return [file for batch in batches for file in await shared.attempts.send(batch)]
 
 
 async def list_revisions(shared: Shared, data_file_id: int) -> list[Revision]:

@@ -62,7 +62,7 @@ HttpClient: TypeAlias = aiohttp.ClientSession
 
 
 _ERROR_LIMIT: Final = 64 * 1024
-_ANSWER_LIMIT: Final = 64 * 1024 * 1024
+_ANSWER_LIMIT: Final = 256 * 1024 * 1024
 _READ_BUFFER: Final = 256 * 1024
 _FIRST_ERROR: Final = 400
 _CONTENT: Final = frozenset({200, 206})
@@ -410,6 +410,7 @@ class Http:
                     status=status,
                     size=size,
                     elapsed=loop.time() - began,
+                    origin=self._origin,
                 ),
             )
 

@@ -16,7 +16,7 @@ async def test_what_was_made_though_its_answer_was_lost_is_found_and_not_sent_ag
     assert [str(one.status) for one in outcomes] == ["uploaded"] * 12
     assert await stored() == wanted(folder)
     listed = [one for one in emulator.requests if one.operation == "list_files"]
-    assert len(listed) == 2  # the time, and one look for all five
+    assert len(listed) == 3  # the time, one look for all five, and one at those alike
 
 
 @pytest.mark.parametrize("fault", [{"reset": "before"}, {"reset": "body"}, {"status": 503}])

@@ -177,7 +177,21 @@ async def test_a_file_that_shows_late_is_found(domo, emulator):
     emulator.faults.add("upload_file", reset="after")
     data_file_id = await domo.upload_file(DATA, name="x")
     assert list(emulator.files) == [data_file_id]
-    assert count(emulator, "list_files") == LAG + 1
+    # All files are listed once a look, and those alike once more with their revisions.
+    assert count(emulator, "list_files") == LAG + 1 + 1
+
+
+async def test_many_files_are_listed_without_their_revisions(domo, emulator):
+    for number in range(5):
+        await domo.upload_file(DATA, name=f"{number}")
+    emulator.faults.add("upload_file", reset="after")
+    made = await domo.upload_file(DATA, name="3")
+    everything, alike = [one for one in emulator.requests if one.operation == "list_files"]
+    assert "expand" not in everything.query
+    assert set(alike.query) & {"ids", "dataFileIds"}
+    assert alike.query["expand"] == "revisions"
+    assert str(made) in " ".join(alike.query.values())
+    assert len(emulator.files) == 6
 
 
 async def test_a_revision_that_shows_late_is_found(domo, emulator, files):
