@@ -21,6 +21,9 @@ EXTRAS: dict[str, list[str]] = PROJECT["project"]["optional-dependencies"]
 SUPPORTED = nox.project.python_versions(PROJECT)
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 PURE = ("protocol", "planning")
+PROOF = "proof"
+"""`nox -t proof` runs what takes too long for every change, and prints its numbers."""
+
 SAME = "--hypothesis-profile=same"
 """The same examples each time; plain `pytest` looks for new ones."""
 
@@ -101,7 +104,14 @@ def bench(session: nox.Session) -> None:
     session.run("python", "-m", "benchmarks", *session.posargs)
 
 
-@nox.session
+@nox.session(tags=[PROOF])
+def matrix(session: nox.Session) -> None:
+    """Every request and every fault, and how many cells of that held."""
+    session.install("-e", ".[cli]", *GROUPS["test"])
+    session.run("pytest", "-q", "tests/faults", "-n", "auto", *session.posargs)
+
+
+@nox.session(tags=[PROOF])
 def kills(session: nox.Session) -> None:
     """Kill 200 uploads and go on with them; kill a job twenty times, and count what is there."""
     session.install("-e", ".[cli]", *GROUPS["test"])
@@ -110,7 +120,7 @@ def kills(session: nox.Session) -> None:
     session.run("pytest", "-q", "tests/bulk/test_kill.py", *session.posargs, env=settings)
 
 
-@nox.session
+@nox.session(tags=[PROOF])
 def cancellations(session: nox.Session) -> None:
     """Cancel each call at every point at which it, or a task of its own, waits; once and again."""
     session.install("-e", ".[cli]", *GROUPS["test"])
@@ -118,7 +128,7 @@ def cancellations(session: nox.Session) -> None:
     session.run("pytest", "-q", "-n", "auto", *asked, *session.posargs)
 
 
-@nox.session
+@nox.session(tags=[PROOF])
 def model(session: nox.Session) -> None:
     """Make 5,000 random sequences of calls, and compare what each does with a model of the API."""
     session.install("-e", ".[cli]", *GROUPS["test"])
@@ -126,7 +136,7 @@ def model(session: nox.Session) -> None:
     session.run("pytest", "-q", *asked, *session.posargs)
 
 
-@nox.session
+@nox.session(tags=[PROOF])
 def soak(session: nox.Session) -> None:
     """Upload 100,000 small files and a large one for an hour while one request in twenty fails."""
     session.install("-e", ".[cli]", *GROUPS["test"])
@@ -134,7 +144,7 @@ def soak(session: nox.Session) -> None:
     session.run("pytest", "-q", "tests/soak", "-n", "2", *asked, *session.posargs)
 
 
-@nox.session
+@nox.session(tags=[PROOF])
 def cluster(session: nox.Session) -> None:
     """Send a file of 4 GiB and jobs of 2,000 files with a cluster whose workers are lost."""
     session.install("-e", ".[cli]", *GROUPS["test"])

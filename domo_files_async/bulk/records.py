@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = (
     "AGAIN",
     "FAILED_LATER",
+    "HELD",
     "LEFT",
     "LOST",
     "NEW",
@@ -29,6 +30,9 @@ __all__ = (
     "Teller",
     "recorded",
 )
+
+HELD = "it may still be sent by a worker that didn't answer"
+"""Why an item of unknown outcome is never sent again, in no run, until somebody resolves it."""
 
 OPEN = "state IN ('started', 'unknown')"
 _DONE = "state IN ('uploaded', 'revised')"
@@ -66,7 +70,7 @@ _FAILED = (
     "done_fingerprint = fingerprint WHERE number = ?"
 )
 _UNKNOWN = (
-    "UPDATE items SET state = 'unknown', run = ?, error = ?, ended = ?, elapsed = ? "
+    "UPDATE items SET state = 'unknown', run = ?, error = ?, because = ?, ended = ?, elapsed = ? "
     "WHERE number = ?"
 )
 _RESET = (
@@ -141,9 +145,9 @@ class Records:
         values = (self.run, failure, said, time.time(), elapsed)
         await self._journal.write(_FAILED, (*values, row.number))
 
-    async def unknown(self, row: Row, said: str, elapsed: float) -> None:
-        """Keep that it can't be known whether an item is there."""
-        values = (self.run, said, time.time(), elapsed)
+    async def unknown(self, row: Row, said: str, elapsed: float, *, because: str = "") -> None:
+        """Keep that it can't be known whether an item is there; `HELD` if it may still come."""
+        values = (self.run, said, because, time.time(), elapsed)
         await self._journal.write(_UNKNOWN, (*values, row.number))
 
     async def reset(self, row: Row) -> None:

@@ -36,6 +36,7 @@ from domo_files_async.bulk.plan import (
 from domo_files_async.bulk.records import (
     AGAIN,
     FAILED_LATER,
+    HELD,
     LEFT,
     LOST,
     NEW,
@@ -324,7 +325,8 @@ class Run:
     async def _failed(self, row: Row, error: DomoFilesError, elapsed: float, tell: Teller) -> None:
         if isinstance(error, OutcomeUnknownError):
             # What became of it is looked for at the end of the pass, and told then.
-            await self._records.unknown(row, str(error), elapsed)
+            held = HELD if row.item.key in self._held else ""
+            await self._records.unknown(row, str(error), elapsed, because=held)
             self._lost_at = time.monotonic()
             self._guard.failed(error)
             return
@@ -383,7 +385,7 @@ class Run:
             elif one.traces:
                 ids = ", ".join(str(trace.data_file_id) for trace in one.traces)
                 said = f"Whether it is there isn't known: data files {ids} look like it"
-                await self._records.unknown(row, said, row.elapsed)
+                await self._records.unknown(row, said, row.elapsed, because=row.because)
             else:
                 unseen.append(row)
         return unseen
@@ -432,7 +434,7 @@ class Run:
                 rows = await self._look(rows)
             else:
                 for row in () if is_last else rows:
-                    if row.item.key not in self._held:
+                    if row.because != HELD:
                         await self._records.reset(row)
         except DomoFilesError as error:
             self._halt(error)

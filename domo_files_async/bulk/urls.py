@@ -11,7 +11,7 @@ from domo_files_async.errors import InvalidArgumentError, SourceError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-__all__ = ("from_urls", "open_url")
+__all__ = ("from_urls", "open_url", "read_range", "state_of")
 
 _CHUNK = 1024 * 1024
 
@@ -39,12 +39,12 @@ def from_urls(pattern: str, **options: Any) -> Iterator[Item]:
         raise SourceError(f"{pattern} can't be listed: {error}") from error
     for name, entry in entries.items():
         if entry.get("type") != "directory":
-            changed = entry.get("ETag") or entry.get("mtime") or entry.get("created")
+            size, fingerprint = _state(entry)
             yield Item(
                 source=system.unstrip_protocol(name),
                 name=name.rstrip("/").rpartition("/")[2],
-                size=entry.get("size"),
-                fingerprint=f"{entry.get('size')}:{changed}",
+                size=size,
+                fingerprint=fingerprint,
             )
 
 
@@ -64,6 +64,44 @@ async def open_url(url: str) -> AsyncIterator[bytes]:
             await asyncio.to_thread(file.close)
     except (OSError, ValueError, ImportError) as error:
         raise SourceError(f"{url} can't be read: {error}") from error
+
+
+def state_of(url: str) -> tuple[int | None, str]:
+    """Give the size and the fingerprint that a URL's file has now; called in a thread.
+
+    Raises:
+        SourceError: It can't be asked for.
+    """
+    fsspec = _fsspec()
+    try:
+        system, path = fsspec.core.url_to_fs(url)
+        # What a file system remembers would never have changed.
+        system.invalidate_cache()
+        return _state(system.info(path))
+    except (OSError, ValueError, ImportError) as error:
+        raise SourceError(f"{url} can't be read: {error}") from error
+
+
+def read_range(url: str, offset: int, size: int) -> bytes:
+    """Give so many bytes of a URL; called in a thread.
+
+    Raises:
+        SourceError: It can't be read, or gives no ranges.
+    """
+    fsspec = _fsspec()
+    try:
+        system, path = fsspec.core.url_to_fs(url)
+        data = bytes(system.cat_file(path, start=offset, end=offset + size))
+    except (OSError, ValueError, ImportError) as error:
+        raise SourceError(f"{url} can't be read: {error}") from error
+    if len(data) != size:
+        raise SourceError(f"{url} gave {len(data)} bytes where {size} were asked for")
+    return data
+
+
+def _state(entry: dict[str, Any]) -> tuple[int | None, str]:
+    changed = entry.get("ETag") or entry.get("mtime") or entry.get("created")
+    return entry.get("size"), f"{entry.get('size')}:{changed}"
 
 
 def _fsspec() -> Any:

@@ -88,7 +88,7 @@ async def run_on_dask(
     async with session_factory() as domo:
         await _register(client, name, session_factory)
         try:
-            async with working(crew):
+            async with working(crew, job.park):
                 outcomes = job.run_with(domo, options, crew)
                 try:
                     async for outcome in outcomes:

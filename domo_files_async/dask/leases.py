@@ -44,6 +44,11 @@ class Leases:
             del self._holder[number]
         return numbers
 
+    def until(self, worker: str) -> float:
+        """Say until when a worker may begin something."""
+        held = self._workers.get(worker)
+        return 0.0 if held is None else held.until
+
     def count(self, worker: str) -> int:
         """Say how many items a worker holds."""
         return len(self._workers[worker].sizes)

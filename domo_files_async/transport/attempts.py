@@ -103,6 +103,8 @@ class Attempts:
             if body is not None or urgent:
                 return await self._http.send(request, body, attempt=attempt)
             async with self._limits.light:
+                # What was lent may have run out while this waited for its turn.
+                await self._limits.wait_hold()
                 return await self._http.send(request, attempt=attempt)
 
         return await self._persist(

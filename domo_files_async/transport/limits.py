@@ -7,11 +7,13 @@ Rule 2: silence that the server asked for is the whole session's, and only ever 
 Rule 3: the bandwidth cap is one queue, in the order of asking.
 Rule 4: requests that move no bytes need no permit, so that none waits behind a large transfer; how
 many of them go at once is bounded too, since each connection costs memory.
+Rule 5: where all of it is lent, nothing is begun nor gone on with once that time is over.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
@@ -48,7 +50,7 @@ class Limits:
     """
 
     def __init__(self, ceiling: int, *, adaptive: bool = False, rate: float | None = None) -> None:
-        self.ceiling = ceiling
+        self.ceiling = self._allowed = ceiling
         self.in_flight = 0
         self.each = 0.0
         self._controller = ConcurrencyController(ceiling) if adaptive else None
@@ -59,6 +61,8 @@ class Limits:
         self._held: dict[asyncio.Task[object] | None, tuple[Hashable, float]] = {}
         self._rooms: set[Room] = set()
         self._silent_until = 0.0
+        self._lent_until = math.inf
+        self._lent_anew = asyncio.Event()
         self._bucket = TokenBucket(rate, burst=_BURST)
         self._paced = asyncio.Lock()
         self._rate_changed = asyncio.Event()
@@ -168,10 +172,29 @@ class Limits:
         self._silent_until = max(self._silent_until, until)
 
     async def wait_hold(self) -> None:
-        """Wait until the silence is over."""
+        """Wait until the silence is over, and until what was lent is lent anew."""
         now = asyncio.get_running_loop().time
         while (left := self._silent_until - now()) > 0:  # noqa: ASYNC110 - it can be extended
             await asyncio.sleep(left)
+        await self._wait_lent()
+
+    def set_ceiling(self, ceiling: int) -> None:
+        """Change how many permits may be out at once, 0 for none; those that are out stay so."""
+        # Memory is divided by it, also while nothing may go.
+        self.ceiling = max(1, ceiling)
+        self._allowed = ceiling
+        self._admit()
+
+    def lend(self, until: float) -> None:
+        """Let nothing be begun nor gone on with after *until*, in the loop's time."""
+        self._lent_until = until
+        self._lent_anew.set()
+
+    async def _wait_lent(self) -> None:
+        now = asyncio.get_running_loop().time
+        while now() >= self._lent_until:
+            self._lent_anew.clear()
+            await self._lent_anew.wait()
 
     def set_rate(self, rate: float | None) -> None:
         """Change the bandwidth cap, also for those who wait already."""
@@ -190,6 +213,8 @@ class Limits:
             How many of them may go now: under a cap not all, so that many slow connections don't
             look like dead ones to the server.
         """
+        if self._lent_until < math.inf:
+            await self._wait_lent()
         rate = self._bucket.rate
         if rate is None:
             return size
@@ -254,7 +279,7 @@ class Limits:
 
     @property
     def _is_below_ceiling(self) -> bool:
-        return self.in_flight + self._leisurely < self.ceiling
+        return self.in_flight + self._leisurely < self._allowed
 
     def _note(self) -> None:
         """Keep how few and how many were out since the last look; look on while any is."""

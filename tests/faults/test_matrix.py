@@ -119,7 +119,7 @@ def left_over():
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
-async def test_every_request_survives_it_or_says_what_happened(fault):
+async def test_every_request_survives_it_or_says_what_happened(fault, record_property):
     turn = asyncio.Semaphore(1000 if fault.kind == "stall" else AT_ONCE)
     wrong = []
 
@@ -133,12 +133,14 @@ async def test_every_request_survives_it_or_says_what_happened(fault):
                 wrong.append(f"{operation.name}, {surface.value}, {how}: {last}: {error!r}")
 
     before = left_over()
+    cells = list(cells_of(fault))
     async with asyncio.TaskGroup() as group:
-        for one in cells_of(fault):
+        for one in cells:
             group.create_task(cell(*one))
     await asyncio.sleep(0)
     assert not wrong, "\n".join(wrong)
     assert left_over() == before
+    record_property("cells", len(cells))
 
 
 def test_the_matrix_has_every_request_and_every_fault():
