@@ -29,6 +29,7 @@ SCENARIOS = (
     "chunks",
     "fairness",
     "imports",
+    "plugin",
     "links",
 )
 

@@ -4,10 +4,15 @@ The application runs on uvicorn in a process of its own; so do what stands in fo
 takes multipart uploads and keeps nothing of them but sizes and CRC-32s, the clients, and whoever
 asks for GET /health. Memory is the application's VmHWM, so this runs on Linux only.
 
+What a health check waits for is a turn of the application's loop. Each is timed in three ways: from
+its beginning to its end; the same without the time in which the system gave the core to another
+process, which is what the application can do something about; and in seconds of a core.
+
 usage: python benchmarks/fastapi_load.py [--uploads N] [--size MB] [--quitters N] [--json FILE]
 """
 
 import argparse
+import array
 import asyncio
 import contextlib
 import functools
@@ -24,6 +29,8 @@ import sys
 import time
 import urllib.request
 import zlib
+
+import uvicorn
 
 ROOT = pathlib.Path(__file__).parent.parent
 EXAMPLE = ROOT / "examples" / "fastapi_app"
@@ -112,7 +119,8 @@ class Domo(asyncio.BufferedProtocol):
                     number += "0"
                 Domo.sessions[number] = (json.loads(self.body)["name"], {})
                 return {"sessionId": number}
-            case index, ["part", _]:
+            # The parts of who has left may come after the abort.
+            case index, ["part", _] if self.path[-3] in Domo.sessions:
                 Domo.sessions[self.path[-3]][1][int(index)] = self.size, self.crc
             case "commit", [session_id, _]:
                 name, parts = Domo.sessions.pop(session_id)
@@ -137,6 +145,57 @@ async def serve():
     print(server.sockets[0].getsockname()[1], flush=True)
     async with asyncio.timeout(3600):
         await server.serve_forever()
+
+
+def timed(loop):
+    """Have each turn of a loop timed; give the milliseconds, and how many callbacks it ran."""
+    turns = {name: array.array("d") for name in ("wall", "own", "cpu", "callbacks")}
+    # What this thread ran and what it waited for a core, in nanoseconds; Linux only.
+    waits = os.open("/proc/thread-self/schedstat", os.O_RDONLY)
+    selector = loop._selector  # noqa: SLF001 - nothing else shows where a turn begins and ends
+    real = selector.select
+
+    def now():
+        waited = int(os.pread(waits, 64, 0).split()[1])
+        return time.perf_counter_ns(), waited, time.thread_time_ns()
+
+    began, callbacks = now(), 0
+
+    def select(timeout):
+        nonlocal began, callbacks
+        wall, waited, cpu = ((end - start) / 1e6 for start, end in zip(began, now(), strict=True))
+        for name, value in (
+            ("wall", wall),
+            ("own", wall - waited),
+            ("cpu", cpu),
+            ("callbacks", callbacks),
+        ):
+            turns[name].append(value)
+        ready = real(timeout)
+        began, callbacks = now(), len(loop._ready) + len(ready)  # noqa: SLF001 - the same
+        return ready
+
+    selector.select = select
+    return turns
+
+
+async def run_app(port, http):
+    loop = asyncio.get_running_loop()
+    sys.path.insert(0, str(EXAMPLE))
+    options = {"port": port, "http": http, "access_log": False, "log_level": "warning"}
+    server = uvicorn.Server(uvicorn.Config("main:app", **options))
+    serving = asyncio.create_task(server.serve())
+    while not server.started:
+        await asyncio.sleep(0.01)
+    turns = timed(loop)
+
+    def tell():
+        # The first began before it was timed.
+        told = {name: figures(list(values)[1:]) for name, values in turns.items()}
+        print(json.dumps(told), flush=True)
+
+    loop.add_signal_handler(signal.SIGUSR1, tell)
+    await serving
 
 
 async def ask_health(port, seconds):
@@ -247,12 +306,13 @@ def is_up(port):
         return get(f"http://127.0.0.1:{port}/health")
 
 
-def figures(waited):
-    ranked = sorted(waited)
+def figures(values):
+    ranked = sorted(values)
     return {
-        "asked": len(ranked),
+        "count": len(ranked),
         "median": statistics.median(ranked),
         "p99": ranked[int(len(ranked) * 0.99)],
+        "p99.9": ranked[int(len(ranked) * 0.999)],
         "max": ranked[-1],
     }
 
@@ -279,6 +339,8 @@ def measure(asked, domo, app, port, idle_port, folder):
         stored["files"].get(name, (0, 0, 0))[:2] == [asked.size * MB, crc]
         for name, crc in sent["crcs"].items()
     )
+    app.send_signal(signal.SIGUSR1)
+    turns = json.loads(app.stdout.readline())
     return {
         "uploads": asked.uploads,
         "size MB": asked.size,
@@ -292,6 +354,10 @@ def measure(asked, domo, app, port, idle_port, folder):
         "health alone ms": figures(alone),
         "health beside ms": figures(loaded),
         "health of an idle twin meanwhile ms": figures(elsewhere),
+        "turns of the loop: ms from beginning to end": turns["wall"],
+        "turns of the loop: ms without waiting for a core": turns["own"],
+        "turns of the loop: ms of a core": turns["cpu"],
+        "turns of the loop: callbacks": turns["callbacks"],
         "quitters": asked.quitters,
         "files of quitters": sum(name.startswith("quitter") for name in stored["files"]),
         "open sessions after": stored["open"],
@@ -320,9 +386,8 @@ def main():
         "DOMO_INSTANCE": f"http://127.0.0.1:{where}",
         "DOMO_ACCESS_TOKEN": "token",
     }
-    command = [sys.executable, "-m", "uvicorn", "main:app", "--app-dir", str(EXAMPLE)]
-    command += ["--no-access-log", "--http", asked.http, "--port"]
-    app = subprocess.Popen([*command, str(port)], env=environment)
+    command = [sys.executable, __file__, "--role", "app", asked.http]
+    app = subprocess.Popen([*command, str(port)], env=environment, stdout=subprocess.PIPE)
     # What its health check takes is what this machine takes, whatever else runs on it.
     twin = subprocess.Popen([*command, str(idle_port)], env=environment)
     try:
@@ -347,6 +412,8 @@ if __name__ == "__main__":
         main()
     elif sys.argv[2] == "domo":
         asyncio.run(serve())
+    elif sys.argv[2] == "app":
+        asyncio.run(run_app(int(sys.argv[4]), sys.argv[3]))
     elif sys.argv[2] == "health":
         asyncio.run(ask_health(int(sys.argv[3]), float(sys.argv[4])))
     else:

@@ -8,8 +8,10 @@ Rule 2: names of files and ids are told only if asked for; a path is told as its
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import attrs
 from opentelemetry import context, metrics, trace
@@ -197,6 +199,7 @@ class OpenTelemetryObserver:
         told: dict[str, Any] = {
             "http.request.method": event.method,
             "url.template": event.path_template,
+            **_server(event.origin),
         }
         failed = event.status is None or event.status >= _FIRST_ERROR
         if event.status is not None:
@@ -236,6 +239,16 @@ class OpenTelemetryObserver:
 
     def _tell(self, name: str, told: dict[str, Any]) -> None:
         trace.get_current_span().add_event(f"domo_files {name}", told)
+
+
+@functools.lru_cache
+def _server(origin: str) -> dict[str, Any]:
+    """Read an origin as the conventions tell it: with a port, also where that is the usual one."""
+    url = urlsplit(origin)
+    return {
+        "server.address": url.hostname or "",
+        "server.port": url.port or {"http": 80}.get(url.scheme, 443),
+    }
 
 
 def _error_facts(error: BaseException) -> dict[str, Any]:

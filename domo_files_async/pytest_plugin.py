@@ -27,6 +27,9 @@ _MARKER = (
 )
 _SMALL = 64 * 1024
 _LOOPS: Final = ("function", "class", "module", "package", "session")
+_ASYNCIO: Final = ("asyncio", "pytest_asyncio.plugin")
+"""What pytest-asyncio is called: by its entry point, or as a project loads it by hand."""
+
 _MADE = pytest.StashKey[dict[str, Any]]()
 _OPTIONAL = pytest.StashKey[list["Fault"]]()
 
@@ -63,7 +66,7 @@ def domo_session_options() -> dict[str, Any]:
 def pytest_configure(config: pytest.Config) -> None:
     """Make the marker known, and the fixtures that need the loops of pytest-asyncio."""
     config.addinivalue_line("markers", _MARKER)
-    if config.pluginmanager.has_plugin("asyncio"):
+    if _has_asyncio(config):
         config.pluginmanager.register(_fixtures_of_asyncio(), "domo_files_loops")
 
 
@@ -120,7 +123,7 @@ def _entered(request: pytest.FixtureRequest, name: str) -> Any:
                 "This is asyncio's: let anyio_backend be 'asyncio' for this test", pytrace=False
             )
         return request.getfixturevalue(f"{name}_anyio")
-    if not request.config.pluginmanager.has_plugin("asyncio"):
+    if not _has_asyncio(request.config):
         pytest.fail(
             "Nothing runs this test: use pytest-asyncio, or pytest.mark.anyio", pytrace=False
         )
@@ -129,6 +132,10 @@ def _entered(request: pytest.FixtureRequest, name: str) -> Any:
     return request.getfixturevalue(
         f"{name}_{loop or request.config.getini('asyncio_default_test_loop_scope')}"
     )
+
+
+def _has_asyncio(config: pytest.Config) -> bool:
+    return any(map(config.pluginmanager.has_plugin, _ASYNCIO))
 
 
 def _entering(name: str) -> Callable[[pytest.FixtureRequest], AsyncGenerator[Any, None]]:

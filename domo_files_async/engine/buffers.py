@@ -250,20 +250,27 @@ class Buffers:
             self._looking = loop.call_at(due, look)
 
     def _call_back(self, asking: Filler | None) -> None:
+        # This is asked with each lease that goes back, and a thousand may wait.
+        if self._comes_back():
+            return
         waiting = {waiter.filler for _, _, waiter in self._waiters if not waiter.future.done()}
-        while self.held - self._filling < self.budget // 4:
-            closable = [filler for filler in self._fillers if filler.filled]
-            if not closable:
+        since = asyncio.get_running_loop().time() - self._pause
+        closable = sorted(
+            (filler for filler in self._fillers if filler.filled),
+            key=lambda one: (
+                one is not asking,
+                one not in waiting and self._fillers[one] <= since,
+                one.filled,
+            ),
+            reverse=True,
+        )
+        for filler in closable:
+            filler.close_early()
+            if self._comes_back():
                 return
-            others = [filler for filler in closable if filler is not asking]
-            since = asyncio.get_running_loop().time() - self._pause
-            max(
-                others or closable,
-                key=lambda one: (
-                    one not in waiting and self._fillers[one] <= since,
-                    one.filled,
-                ),
-            ).close_early()
+
+    def _comes_back(self) -> bool:
+        return self.held - self._filling >= self.budget // 4
 
     def _grant(self, size: int, filler: Filler | None) -> Lease:
         self.held += size

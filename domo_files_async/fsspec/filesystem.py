@@ -72,7 +72,8 @@ class DomoFileSystem(AsyncFileSystem):
             process; by default the environment says which (`DomoFilesSession.from_env`). One
             that can be imported is pickled by its name, and no credential with it.
         listings_expiry_time: Seconds for which a listing is believed; `None` for ever. What
-            this file system itself changes is seen at once.
+            this file system itself changes is seen at once; before a file is said not to be
+            there it is asked for again, but by `exists`, `ls` and `glob`.
         options: fsspec's own: `asynchronous`, `loop`, `batch_size`, `use_listings_cache`.
 
     Raises:
@@ -152,11 +153,20 @@ class DomoFileSystem(AsyncFileSystem):
                 self._changed -= ids
             return listing
 
+    async def _listing_with(self, path: str) -> Listing:
+        """Give a listing that lacks this path only if nobody has made it meanwhile."""
+        kept = self.dircache.get(ROOT)
+        listing = await self._listing()
+        if listing is kept and not listing.ids(path):
+            self.dircache.clear()
+            listing = await self._listing()
+        return listing
+
     async def _find_file(self, path: str) -> tuple[DataFile, Revision]:
         """Find one data file and the revision that a path means."""
         number, revision_id = read_id(path)
         if number is None:
-            file = (await self._listing()).file(path)
+            file = (await self._listing_with(path)).file(path)
         elif revision_id is None:
             file = await (await self._session()).get_file(number)
         else:
@@ -283,7 +293,8 @@ class DomoFileSystem(AsyncFileSystem):
                     f"{path!r} can't be written by name, since no path leads back to it: upload "
                     "it with a session, and use its id"
                 )
-            listing = await self._listing()
+            # Many new files cost one listing, but "must be new" is asked of Domo.
+            listing = await (self._listing_with(path) if exclusive else self._listing())
             number = listing.file(path).data_file_id if listing.ids(path) else None
         else:
             await self._info(path)
@@ -316,7 +327,7 @@ class DomoFileSystem(AsyncFileSystem):
         with os_errors(path):
             session = await self._session()
             if number is None:
-                number = (await self._listing()).file(path).data_file_id
+                number = (await self._listing_with(path)).file(path).data_file_id
             if revision_id is None:
                 await session.delete_file(number)
             else:

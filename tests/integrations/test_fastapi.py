@@ -3,7 +3,7 @@ import gc
 import os
 import runpy
 import socket
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import httpx
@@ -132,19 +132,20 @@ async def test_the_example_takes_and_gives_files(emulator, monkeypatch):
     monkeypatch.setenv("DOMO_ACCESS_TOKEN", emulator.credential("ada"))
     app = runpy.run_path(str(EXAMPLE))["app"]
     data = os.urandom(3_000_000)
-    try:
-        async with serving(app) as (_, client):
-            assert (await client.get("/health")).json() == {"status": "ok"}
-            assert "<form" in (await client.get("/")).text
-            raw = await client.put("/files/a%20b.bin", content=data)
-            form = await client.post("/files", files={"file": ("c.bin", data)})
-            assert (raw.status_code, form.status_code) == (201, 201)
-            assert raw.json()["name"] == "a b.bin"
-            for one in (raw.json(), form.json()):
-                assert (await client.get(f"/files/{one['id']}")).content == data
-            assert (await client.get("/files/999")).status_code == 404
-    finally:
-        gc.unfreeze()
+    before = gc.get_threshold()
+    async with serving(app) as (_, client):
+        assert gc.get_freeze_count()
+        assert gc.get_threshold()[2] > 1_000_000
+        assert (await client.get("/health")).json() == {"status": "ok"}
+        assert "<form" in (await client.get("/")).text
+        raw = await client.put("/files/a%20b.bin", content=data)
+        form = await client.post("/files", files={"file": ("c.bin", data)})
+        assert (raw.status_code, form.status_code) == (201, 201)
+        assert raw.json()["name"] == "a b.bin"
+        for one in (raw.json(), form.json()):
+            assert (await client.get(f"/files/{one['id']}")).content == data
+        assert (await client.get("/files/999")).status_code == 404
+    assert (gc.get_threshold(), gc.get_freeze_count()) == (before, 0)
 
 
 async def test_an_applications_own_lifespan_runs_while_the_session_is_open(emulator):
@@ -323,6 +324,35 @@ async def test_a_client_that_leaves_in_mid_body_has_its_upload_aborted(served, e
     await until(lambda: not emulator.open_sessions and not server.server_state.tasks)
     assert not emulator.files
     assert emulator.requests[-1].operation == "abort_multipart_session"
+
+
+async def test_a_hundred_clients_that_leave_in_mid_body_leave_nothing_behind(emulator):
+    made = []
+
+    def make():
+        made.append(emulator.session("ada", transfer=SMALL, retry=QUICK))
+        return made[-1]
+
+    app = FastAPI(lifespan=lifespan(make))
+    add_error_handlers(app)
+
+    @app.put("/files/{name}")
+    async def raw(name: str, request: Request, domo: DomoFiles):
+        await upload_from(request, domo, name=name, max_bytes=MAX)
+
+    async with serving(app) as (server, client):
+        async with AsyncExitStack() as leaving:
+            for number in range(100):
+                _, writer = await leaving.enter_async_context(connected(client))
+                head = f"PUT /files/{number} HTTP/1.1\r\nHost: x\r\nContent-Length: 10000\r\n\r\n"
+                writer.write(head.encode() + bytes(2500))
+            await until(lambda: len(emulator.open_sessions) == 100)
+        await until(lambda: not emulator.open_sessions and not server.server_state.tasks)
+        await until(lambda: emulator.in_flight == 0)
+        assert not server.server_state.connections
+        # What the session holds is whole: as many uploads as fit go through at once.
+        kept = await asyncio.gather(*(made[0].upload(DATA, name="x") for _ in range(40)))
+        assert len(kept) == len(emulator.files) == 40
 
 
 async def test_a_client_that_leaves_after_its_last_byte_has_its_upload_finished(served, emulator):

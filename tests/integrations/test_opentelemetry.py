@@ -12,6 +12,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from domo_files_async import (
     NotFoundError,
     PartUploadError,
+    RequestFinished,
     RetryPolicy,
     TransferConfig,
     UploadJournal,
@@ -111,6 +112,8 @@ async def test_a_request_has_the_attributes_of_the_conventions(domo, telemetry, 
     told = {
         "http.request.method": "GET",
         "url.template": f"{BASE}/{{data_file_id}}/details",
+        "server.address": "127.0.0.1",
+        "server.port": int(emulator.url.rpartition(":")[2]),
         "domo_files.operation": "get_file",
         "http.request.body.size": 0,
     }
@@ -122,7 +125,7 @@ async def test_a_request_has_the_attributes_of_the_conventions(domo, telemetry, 
         "http.request.resend_count": 1,
     }
     assert second.status.status_code is trace.StatusCode.UNSET
-    template = {"url.template": f"{BASE}/{{data_file_id}}/details"}
+    template = {"url.template": f"{BASE}/{{data_file_id}}/details", "server.address": "127.0.0.1"}
     assert telemetry.metric("http.client.request.duration", **template) == 2
 
 
@@ -279,3 +282,29 @@ async def test_what_is_resumed_counts_no_bytes_twice(domo, telemetry, emulator, 
     assert "parked" in events_of(parked)
     assert events_of(resumed)["resumed"]["domo_files.parts"] == 4
     assert telemetry.metric("domo_files.transfer.io") == 5000
+
+
+@pytest.mark.parametrize(
+    ("origin", "address", "port"),
+    [
+        ("https://acme.domo.com", "acme.domo.com", 443),
+        ("https://proxy.example:8443", "proxy.example", 8443),
+        ("http://localhost", "localhost", 80),
+        ("http://[::1]:5000", "::1", 5000),
+    ],
+)
+def test_a_server_is_told_by_its_address_and_port(telemetry, origin, address, port):
+    telemetry.observer(
+        RequestFinished(
+            operation="list_files",
+            method="GET",
+            path="/x",
+            attempt=1,
+            status=200,
+            size=0,
+            elapsed=0.1,
+            origin=origin,
+        )
+    )
+    told = telemetry.span("GET /x").attributes
+    assert (told["server.address"], told["server.port"]) == (address, port)

@@ -23,18 +23,8 @@ PLAIN = (
     "no:hypothesispytest",
 )
 STRICT = "[pytest]\nfilterwarnings = error\nasyncio_default_fixture_loop_scope = function\n"
-DOWN = """
-import pytest
-from domo_files_async import PartUploadError
-
-{mark}
-@pytest.mark.domo_fault("upload_part", part=2, status=503, times=None)
-async def test_nothing_is_published_when_domo_goes_down(domo_session, domo_emulator):
-    with pytest.raises(PartUploadError):
-        await domo_session.upload(bytes(200_000), name="report.csv")
-    assert not domo_emulator.files
-    assert not domo_emulator.open_sessions
-"""
+DOWN = (ROOT / "examples" / "testing" / "test_domo_is_down.py").read_text()
+MARK = "@pytest.mark.asyncio"
 
 
 @pytest.fixture
@@ -50,16 +40,25 @@ def run(pytester, monkeypatch):
 
 
 def test_domo_being_down_in_mid_upload_is_five_lines_with_pytest_asyncio(run):
-    run(DOWN.format(mark="@pytest.mark.asyncio")).assert_outcomes(passed=1)
+    run(DOWN).assert_outcomes(passed=1)
+
+
+def test_pytest_asyncio_may_be_loaded_by_its_modules_name(pytester, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    pytester.makeini(STRICT)
+    pytester.makepyfile(DOWN)
+    result = pytester.runpytest_subprocess("-q", "-p", "pytest_asyncio.plugin", *PLUGIN)
+    result.assert_outcomes(passed=1)
 
 
 def test_domo_being_down_in_mid_upload_is_five_lines_in_auto_mode(run):
-    run(DOWN.format(mark=""), "--asyncio-mode=auto").assert_outcomes(passed=1)
+    run(DOWN.replace(MARK, ""), "--asyncio-mode=auto").assert_outcomes(passed=1)
 
 
 def test_domo_being_down_in_mid_upload_is_five_lines_with_anyio(run):
     backend = "\n@pytest.fixture\ndef anyio_backend():\n    return 'asyncio'\n"
-    run(DOWN.format(mark="@pytest.mark.anyio") + backend).assert_outcomes(passed=1)
+    run(DOWN.replace(MARK, "@pytest.mark.anyio") + backend).assert_outcomes(passed=1)
 
 
 @pytest.mark.parametrize("loop", ["function", "class", "module", "package", "session"])

@@ -225,6 +225,27 @@ def test_one_listing_serves_many_questions_and_knows_what_changed(domo, emulator
     assert asked == [str(gone)]
 
 
+def test_a_file_that_another_process_has_just_made_is_found(domo, emulator, wait_for):
+    async def upload(name):
+        async with emulator.session("ada") as session:
+            await session.upload_file(b"x", name=name)
+
+    assert domo.find("") == []
+    for number, use in enumerate(
+        (domo.cat, domo.info, domo.rm, lambda path: domo.open(path).close())
+    ):
+        wait_for(upload(f"theirs{number}"))
+        use(f"theirs{number}")
+    wait_for(upload("new"))
+    with pytest.raises(FileExistsError), domo.open("new", "xb"):
+        raise AssertionError
+    # One listing for each that was missed; what isn't there costs no more than that.
+    before = len(reads(emulator, "list_files"))
+    with pytest.raises(FileNotFoundError):
+        domo.cat("nobody made it")
+    assert len(reads(emulator, "list_files")) == before + 1
+
+
 def test_without_a_listing_that_is_kept_others_changes_are_seen_at_once(emulator, wait_for):
     fs = fsspec.filesystem("domo", use_listings_cache=False)
     assert fs.ls("") == []
