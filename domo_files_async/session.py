@@ -19,7 +19,7 @@ from domo_files_async.engine import endpoints
 from domo_files_async.engine import upload as uploads
 from domo_files_async.engine.endpoints import COMPUTE
 from domo_files_async.engine.observers import Observers
-from domo_files_async.engine.shared import ABORT_WITHIN, open_shared
+from domo_files_async.engine.shared import close_shared, finished, open_shared
 from domo_files_async.engine.writer import UploadWriter, open_writer
 from domo_files_async.errors import InvalidArgumentError, SessionStateError
 from domo_files_async.protocol import requests
@@ -123,6 +123,7 @@ class DomoFilesSession:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._process = 0
         self._tasks: Counter[asyncio.Task[Any]] = Counter()
+        self._closing: asyncio.Task[None] | None = None
 
     @classmethod
     def from_env(cls, **options: Any) -> Self:
@@ -179,13 +180,8 @@ class DomoFilesSession:
         self._check()
         self._shared = None
         others = {task for task in self._tasks if task is not asyncio.current_task()}
-        for task in others:
-            task.cancel()
-        try:
-            if others:
-                await asyncio.wait(others, timeout=ABORT_WITHIN)
-        finally:
-            await self._opened.__aexit__(kind, error, trace)
+        self._closing = asyncio.create_task(close_shared(self._opened, others))
+        await finished(self._closing)
 
     def _check(self) -> Shared:
         if self._shared is None:

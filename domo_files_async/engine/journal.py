@@ -406,7 +406,14 @@ class Entry:
 
     def note(self, event: deeds.Event) -> None:
         """Write an event some time soon; a later `write` comes after it."""
-        self._hand_in(lambda connection: self._append(connection, event))
+
+        def job(connection: sqlite3.Connection) -> None:
+            if self.id is not None:
+                self._append(connection, event)
+
+        # An upload that ended before it was written down has nothing to be taken up.
+        if self._is_begun:
+            self._hand_in(job)
 
     async def write(self, event: deeds.Event) -> None:
         """Write an event; when this returns, it and all before it survive the process.

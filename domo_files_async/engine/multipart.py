@@ -401,7 +401,8 @@ class MultipartUpload:
                 self._advance(deeds.Cancelled())
         if self._ledger.state is State.ABORTING:
             session_id = self._session_id
-            self._shared.open_sessions[session_id] = self._transfer
+            if self._entry is not None:
+                self._shared.open_sessions[session_id] = self._transfer
             aborted = await self._shared.abort(session_id)
             self._advance(deeds.Aborted() if aborted else deeds.AbortFailed())
         elif self._ledger.state is State.PARKED:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import ssl as tls
     from collections.abc import AsyncIterator, Coroutine, Iterator
     from collections.abc import Set as AbstractSet
+    from contextlib import AbstractAsyncContextManager
 
     from domo_files_async.auth import Auth
     from domo_files_async.config import RetryPolicy, Timeouts, TransferConfig
@@ -35,7 +36,15 @@ if TYPE_CHECKING:
     from domo_files_async.protocol.surface import Instance, SurfaceRules
     from domo_files_async.transport.http import HttpClient
 
-__all__ = ("ABORT_WITHIN", "Claims", "Owned", "Shared", "open_shared")
+__all__ = (
+    "ABORT_WITHIN",
+    "Claims",
+    "Owned",
+    "Shared",
+    "close_shared",
+    "finished",
+    "open_shared",
+)
 
 T = TypeVar("T")
 
@@ -61,10 +70,12 @@ class Owned:
 
     async def close(self) -> None:
         """Give what still runs a bounded time, then cancel it."""
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=ABORT_WITHIN)
-        for task in self._tasks:
-            task.cancel()
+        try:
+            if self._tasks:
+                await asyncio.wait(self._tasks, timeout=ABORT_WITHIN)
+        finally:
+            for task in self._tasks:
+                task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=ABORT_WITHIN)
 
@@ -228,3 +239,25 @@ async def open_shared(
             shared.threads.close()
             shared.buffers.close()
             await http.close()
+
+
+async def close_shared(
+    opened: AbstractAsyncContextManager[Shared], users: AbstractSet[asyncio.Task[Any]]
+) -> None:
+    """Cancel the tasks that still use a session's tools, and put these away."""
+    for task in users:
+        task.cancel()
+    try:
+        if users:
+            await asyncio.wait(users, timeout=ABORT_WITHIN)
+    finally:
+        await opened.__aexit__(None, None, None)
+
+
+async def finished(task: asyncio.Task[None]) -> None:
+    """Wait for *task*, which is never cancelled; only a caller cancelled twice doesn't wait."""
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        raise

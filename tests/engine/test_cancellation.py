@@ -1,4 +1,4 @@
-"""A cancel at every suspension point: prompt, clean, one abort for each multipart session."""
+"""Cancelled, closed or given up while a server stands still; `tests/cancellation` has the rest."""
 
 import asyncio
 import gc
@@ -24,56 +24,6 @@ QUICK = RetryPolicy(initial_backoff=0.001, max_backoff=0.01)
 SMALL = TransferConfig(multipart_threshold=1000, part_size=1000)
 
 
-class CancelAt:
-    """Runs a coroutine, and cancels its task at the nth time that it suspends."""
-
-    def __init__(self, nth, *, again=False):
-        self.nth = nth
-        self.again = again
-        self.count = 0
-        self.task = None
-
-    def __await__(self):
-        yield
-
-    async def run(self, coroutine):
-        self.task = asyncio.create_task(self._step(coroutine))
-        return await self.task
-
-    async def _step(self, coroutine):
-        return await _Stepper(coroutine, self)
-
-
-class _Stepper:
-    def __init__(self, coroutine, plan):
-        self.coroutine = coroutine
-        self.plan = plan
-
-    def __await__(self):
-        inner = self.coroutine.__await__()
-        sent = None
-        while True:
-            try:
-                waited = inner.send(sent)
-            except StopIteration as done:
-                return done.value
-            while True:
-                self.plan.count += 1
-                if self.plan.count == self.plan.nth or (
-                    self.plan.again and self.plan.count == self.plan.nth + 1
-                ):
-                    asyncio.get_running_loop().call_soon(self.plan.task.cancel)
-                try:
-                    sent = yield waited
-                except BaseException as error:
-                    try:
-                        waited = inner.throw(error)
-                    except StopIteration as done:
-                        return done.value
-                else:
-                    break
-
-
 async def settle():
     for _ in range(5):
         await asyncio.sleep(0)
@@ -90,58 +40,6 @@ def aborted_once(emulator):
         if request.operation == "abort_multipart_session":
             made[request.path] += 1
     return all(count == 1 for count in made.values())
-
-
-async def chunks():
-    for start in range(0, len(DATA), 700):
-        yield DATA[start : start + 700]
-
-
-@pytest.mark.parametrize("again", [False, True], ids=["once", "twice"])
-@pytest.mark.parametrize("kind", ["path", "bytes", "stream"])
-async def test_an_upload_can_be_cancelled_wherever_it_waits(tmp_path, kind, again):
-    path = tmp_path / "x"
-    path.write_bytes(DATA)
-    nth, cancelled, last = 1, 0, False
-    async with Emulator() as emulator:
-        async with emulator.session("ada", retry=QUICK, transfer=SMALL) as domo:
-            await domo.list_files()
-            while not last:
-                source = {"path": path, "bytes": DATA, "stream": chunks()}[kind]
-                plan = CancelAt(nth, again=again)
-                try:
-                    await plan.run(domo.upload(source, name="x", verify="sha256"))
-                    last = plan.count < nth
-                except asyncio.CancelledError:
-                    cancelled += 1
-                nth += 1
-                assert nth < 500
-        assert cancelled > 5
-        assert not emulator.open_sessions
-        assert aborted_once(emulator)
-
-
-async def test_a_download_can_be_cancelled_wherever_it_waits(tmp_path):
-    nth, cancelled, last = 1, 0, False
-    async with Emulator() as emulator:
-        async with emulator.session("ada", retry=QUICK, transfer=SMALL) as domo:
-            uploaded = await domo.upload(DATA, name="x")
-            while not last:
-                plan = CancelAt(nth)
-                try:
-                    await plan.run(
-                        domo.download(uploaded.data_file_id, tmp_path / "x", resume=False)
-                    )
-                    last = plan.count < nth
-                    (tmp_path / "x").unlink()
-                except asyncio.CancelledError:
-                    cancelled += 1
-                    (tmp_path / "x").unlink(missing_ok=True)
-                await settle()
-                assert list(tmp_path.iterdir()) == []
-                nth += 1
-                assert nth < 500
-    assert cancelled > 5
 
 
 async def test_a_cancel_in_mid_upload_leaves_nothing_behind(tmp_path):
