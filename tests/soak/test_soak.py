@@ -21,6 +21,9 @@ pytestmark = pytest.mark.timeout(0)
 
 MIB = 1024 * 1024
 MOST_GROWTH = 8 * MIB
+KEPT = 256
+"""Bytes that this test itself keeps of each upload: a digest, to compare it at the end."""
+
 FEW = 60
 
 
@@ -34,8 +37,9 @@ def open_files():
     return psutil.Process().num_fds()
 
 
-def check_levels(levels):
-    assert levels.growth("memory") <= MOST_GROWTH
+def check_levels(levels, uploads=1):
+    # From the second quarter to the last is half of all uploads.
+    assert levels.growth("memory") <= MOST_GROWTH + KEPT * uploads // 2
     for what in ("files", "threads", "tasks"):
         assert max(sample[what] for sample in levels.samples) <= FEW
         assert levels.growth(what) <= FEW // 4
@@ -61,7 +65,7 @@ async def test_many_small_uploads_are_each_there_once(request, record_property, 
     record_property("small uploads", f"{account.ends['done']} of {uploads}, each there once")
     record_property("how they ended", dict(account.ends) | dict(found))
     record_property("requests", f"{said['requests']}, faults {said['faults']}")
-    record_property("memory", check_levels(levels))
+    record_property("memory", check_levels(levels, uploads))
 
 
 async def test_a_large_upload_that_takes_long_is_there_once(
