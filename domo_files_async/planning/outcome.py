@@ -35,6 +35,9 @@ __all__ = (
 )
 
 _SECOND = timedelta(seconds=1)
+_AGREEMENT = timedelta(milliseconds=250)
+"""What clocks that agree may differ: replies and revisions are dated by different machines."""
+
 _DISAGREEMENT = timedelta(seconds=2)
 
 
@@ -107,7 +110,7 @@ class ServerClock:
     def __init__(self) -> None:
         self._low: datetime | None = None
         self._high: datetime | None = None
-        self._slack = timedelta()
+        self._slack = _AGREEMENT
 
     def observe(self, date: datetime, sent: float, received: float) -> None:
         """Take note of a reply's Date.

@@ -176,7 +176,8 @@ class Outgoing(aiohttp.Payload):
         self._task: asyncio.Task[None] | None = None
         self._transport: asyncio.Transport | None = None
         self._done = False
-        self._unbroken = 0
+        # The first turn lets the HTTP client listen before the source can fail.
+        self._unbroken = _BREATH
         self.began: float | None = None
         self.handed = False
         self.is_answered = False

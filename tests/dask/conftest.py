@@ -24,7 +24,7 @@ def pytest_addoption(parser):
     parser.addoption("--cluster-files", type=int, default=100, help="files of a job")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
     with LocalCluster(
         n_workers=WORKERS,

@@ -139,7 +139,11 @@ async def test_every_request_survives_it_or_says_what_happened(fault, record_pro
             group.create_task(cell(*one))
     await asyncio.sleep(0)
     assert not wrong, "\n".join(wrong)
-    assert left_over() == before
+    after = left_over()
+    assert not after["tasks"]
+    assert after["threads"] == before["threads"]
+    # Fewer there may be: what another test's libraries close late.
+    assert after["open files"] <= before["open files"]
     record_property("cells", len(cells))
 
 

@@ -20,6 +20,8 @@ from domo_files_async.planning.outcome import (
 )
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+APART = timedelta(seconds=0.25)
+"""What the clocks of a service's machines may differ."""
 BEFORE, AFTER = NOON - timedelta(milliseconds=1), NOON + timedelta(milliseconds=1)
 DIGEST = "ab" * 32
 STORED = DIGEST.upper()
@@ -194,8 +196,8 @@ def test_one_date_bounds_the_servers_clock():
 
     clock.observe(NOON, sent=10.0, received=10.5)
 
-    assert clock.since(10.5) == NOON
-    assert clock.since(0.5) == NOON - timedelta(seconds=10)
+    assert clock.since(10.5) == NOON - APART
+    assert clock.since(0.5) == NOON - timedelta(seconds=10) - APART
 
 
 def test_a_second_date_can_narrow_the_bound_but_not_widen_it():
@@ -203,10 +205,10 @@ def test_a_second_date_can_narrow_the_bound_but_not_widen_it():
     clock.observe(NOON, sent=10.0, received=10.5)
 
     clock.observe(NOON + timedelta(seconds=1), sent=10.6, received=10.7)
-    assert clock.since(10.0) == NOON + timedelta(seconds=0.3)
+    assert clock.since(10.0) == NOON + timedelta(seconds=0.3) - APART
 
     clock.observe(NOON + timedelta(seconds=1), sent=11.0, received=13.0)
-    assert clock.since(10.0) == NOON + timedelta(seconds=0.3)
+    assert clock.since(10.0) == NOON + timedelta(seconds=0.3) - APART
 
 
 @pytest.mark.parametrize("step", [timedelta(hours=1), -timedelta(hours=1)])

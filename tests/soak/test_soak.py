@@ -24,6 +24,9 @@ MOST_GROWTH = 8 * MIB
 KEPT = 256
 """Bytes that this test itself keeps of each upload: a digest, to compare it at the end."""
 
+BUDGET = 64 * MIB
+"""What the buffers of a session may hold; how many of them are in use the link decides."""
+
 FEW = 60
 
 
@@ -37,9 +40,9 @@ def open_files():
     return psutil.Process().num_fds()
 
 
-def check_levels(levels, uploads=1):
+def check_levels(levels, *, uploads=1, budget=0):
     # From the second quarter to the last is half of all uploads.
-    assert levels.growth("memory") <= MOST_GROWTH + KEPT * uploads // 2
+    assert levels.growth("memory") <= MOST_GROWTH + KEPT * uploads // 2 + budget
     for what in ("files", "threads", "tasks"):
         assert max(sample[what] for sample in levels.samples) <= FEW
         assert levels.growth(what) <= FEW // 4
@@ -61,11 +64,11 @@ async def test_many_small_uploads_are_each_there_once(request, record_property, 
     assert found["twice"] == 0, found
     assert found["right"] == account.ends["done"] == uploads - account.ends["unknown"]
     assert sum(said["faults"].values()) > said["requests"] * SHARE / 2
-    assert open_files() == before
+    assert open_files() <= before
     record_property("small uploads", f"{account.ends['done']} of {uploads}, each there once")
     record_property("how they ended", dict(account.ends) | dict(found))
     record_property("requests", f"{said['requests']}, faults {said['faults']}")
-    record_property("memory", check_levels(levels, uploads))
+    record_property("memory", check_levels(levels, uploads=uploads))
 
 
 async def test_a_large_upload_that_takes_long_is_there_once(
@@ -85,7 +88,7 @@ async def test_a_large_upload_that_takes_long_is_there_once(
     record_property("large upload", f"{made['parts']} parts in {made['seconds']:.0f} s")
     record_property("parts sent again", made["retried"])
     record_property("faults", server.said["faults"])
-    record_property("memory of the large one", check_levels(levels))
+    record_property("memory of the large one", check_levels(levels, budget=BUDGET))
 
 
 def test_what_is_lost_or_twice_is_counted():
