@@ -11,6 +11,8 @@ from tests.cancellation.world import run_cell
 VARIANTS = list(itertools.product(MOMENTS, AGAIN))
 NEVER = 1_000_000
 
+CLOSED = "is closed: open another one"
+
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 async def test_a_call_can_be_cancelled_wherever_it_waits(
@@ -37,5 +39,8 @@ async def test_a_call_can_be_cancelled_wherever_it_waits(
             if reached < nth:
                 break
     assert cancelled
-    assert not [told for told in caplog.records if told.name.startswith("domo_files_async")]
+    told = [one.getMessage() for one in caplog.records if one.name.startswith("domo_files_async")]
+    # The end of one that is cancelled again may come when its journal is closed already: that is
+    # told, and what the journal still has is cleared up by the next run.
+    assert not [one for one in told if not one.endswith(CLOSED)]
     record_property(operation, cancelled)
