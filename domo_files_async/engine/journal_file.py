@@ -8,11 +8,13 @@ the file is sound, but the last writes may be missing.
 from __future__ import annotations
 
 import asyncio
+import atexit
 import concurrent.futures
 import contextlib
 import os
+import queue
 import threading
-from collections import deque
+import weakref
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from domo_files_async.engine.database import PATIENCE, WAY_OUT, prepare
@@ -60,6 +62,13 @@ _TABLES = (
     """,
 )
 _opening = threading.Lock()
+_begun: weakref.WeakSet[JournalFile] = weakref.WeakSet()
+
+
+@atexit.register
+def _close_all() -> None:
+    for file in list(_begun):
+        file.close()
 
 
 class JournalFile:
@@ -77,11 +86,10 @@ class JournalFile:
         self.active: set[int] = set()
         # The garbage collector may abandon it wherever memory is asked for.
         self._lock = threading.RLock()
-        self._waiting: deque[_Pending] = deque()
-        self._is_writing = False
+        self._waiting: queue.SimpleQueue[_Pending | None] = queue.SimpleQueue()
         self._is_closed = False
         self._process = 0
-        self._thread: concurrent.futures.ThreadPoolExecutor | None = None
+        self._thread: threading.Thread | None = None
         self._connection: sqlite3.Connection | None = None
         self._owner: Owner | None = None
 
@@ -114,14 +122,14 @@ class JournalFile:
                 raise SessionStateError(
                     f"The journal {self.path} belongs to another process: make one here"
                 )
-            self._waiting.append((job, done))
-            if not self._is_writing:
-                self._is_writing = True
-                if self._thread is None:
-                    self._thread = concurrent.futures.ThreadPoolExecutor(
-                        1, thread_name_prefix="domo-files-journal"
-                    )
-                self._thread.submit(self._work)
+            if self._thread is None:
+                # A daemon, since the interpreter waits for others before it says that it ends.
+                self._thread = threading.Thread(
+                    target=self._work, name="domo-files-journal", daemon=True
+                )
+                _begun.add(self)
+                self._thread.start()
+            self._waiting.put((job, done))
         return done
 
     async def run(self, job: Job[T]) -> T:
@@ -134,41 +142,45 @@ class JournalFile:
 
     def close(self) -> None:
         """Do what was handed in, then close; waits for it, so it belongs into a thread."""
-        thread = self._thread
         self.abandon()
-        if thread is not None:
-            thread.shutdown(wait=True)
+        if self._thread is not None and self._process == os.getpid():
+            self._thread.join()
 
     def abandon(self) -> None:
-        """Do what was handed in, then close, without waiting for it."""
-        with self._lock:
-            self._is_closed = True
-            thread, self._thread = self._thread, None
-        if thread is None or self._process != os.getpid():
-            return
-        try:
-            thread.submit(self._shut)
-        except RuntimeError:
-            # The interpreter ends, and has waited for its threads.
-            self._shut()
-        thread.shutdown(wait=False)
+        """Do what was handed in, then close, without waiting for it.
 
-    def _shut(self) -> None:
+        The garbage collector may call this while any lock is held, one of an executor's too, so
+        it takes no other than its own, which the thread that has it may take again.
+        """
+        with self._lock:
+            if not self._is_closed:
+                self._is_closed = True
+                self._waiting.put(None)
+
+    def _work(self) -> None:
+        while group := self._next_group():
+            self.write(group)
+            # A job may hold the journal, which is closed when nobody else has it any more.
+            del group
         if self._connection is not None:
             self._connection.close()
             self._connection = None
         if self._owner is not None:
             self._owner.close()
 
-    def _work(self) -> None:
-        while True:
-            with self._lock:
-                group = list(self._waiting)
-                self._waiting.clear()
-                if not group:
-                    self._is_writing = False
-                    return
-            self.write(group)
+    def _next_group(self) -> list[_Pending]:
+        """Wait for something to do, and take all there is; nothing once it is closed."""
+        group: list[_Pending] = []
+        pending = self._waiting.get()
+        while pending is not None:
+            group.append(pending)
+            try:
+                pending = self._waiting.get_nowait()
+            except queue.Empty:
+                return group
+        if group:
+            self._waiting.put(None)
+        return group
 
     def write(self, group: list[_Pending]) -> None:
         """Do the jobs of a group as one transaction, in this thread."""

@@ -1,6 +1,8 @@
 """Uploads that go on in a later run: what is sent again, what isn't, and what the file survives."""
 
 import asyncio
+import concurrent.futures
+import contextlib
 import gc
 import io
 import os
@@ -10,6 +12,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
 from collections import Counter
 
 import aiofiles
@@ -845,6 +848,34 @@ async def test_a_journal_that_nobody_closes_is_closed_with_its_last_reference(
     while len(list(tmp_path.iterdir())) > 2:
         await asyncio.sleep(0.001)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["j", "orders.bin"]
+
+
+def test_a_journal_may_be_collected_while_an_executor_starts_a_thread(tmp_path):
+    journal = UploadJournal(tmp_path / "j")
+    asyncio.run(journal.uploads())
+    # A new thread is made in there, so the garbage collector may well run in there.
+    with concurrent.futures.thread._global_shutdown_lock:
+        collected = threading.Thread(target=journal._closing, daemon=True)
+        collected.start()
+        collected.join(10)
+        assert not collected.is_alive()
+
+
+def test_what_was_handed_in_is_written_though_the_process_ends_without_closing(tmp_path):
+    code = """if True:
+        import sys
+        from pathlib import Path
+        from domo_files_async.engine.journal_file import JournalFile
+
+        file = JournalFile(Path(sys.argv[1]))
+        for number in range(1000):
+            file.hand_in(lambda c, n=number: c.execute(f"PRAGMA user_version = {n + 1}"))
+        """
+    subprocess.run(  # noqa: S603
+        [sys.executable, "-c", code, tmp_path / "j"], check=True, timeout=50
+    )
+    with contextlib.closing(sqlite3.connect(tmp_path / "j")) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (1000,)
 
 
 async def test_what_is_forgotten_is_gone(domo, emulator, journal, source):
