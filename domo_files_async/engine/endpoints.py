@@ -87,7 +87,7 @@ async def upload_file(
             shared=shared, content_type=_typed(content_type, source.content_type, called)
         )
         sending.file_request(name=called, description=description, public=public)
-        async with simple_body(shared, source) as body:
+        with await simple_body(shared, source) as body:
             data_file_id, _ = await sending.new_file(
                 body, name=called, description=description, public=public
             )
@@ -106,7 +106,7 @@ async def upload_revision(
             shared=shared, content_type=_typed(content_type, source.content_type, source.name)
         )
         sending.revision_request(data_file_id)
-        async with simple_body(shared, source) as body:
+        with await simple_body(shared, source) as body:
             return await sending.new_revision(body, data_file_id)
     finally:
         await source.aclose()

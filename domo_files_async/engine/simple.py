@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import attrs
 
@@ -18,10 +17,12 @@ from domo_files_async.planning.outcome import Made
 from domo_files_async.protocol import requests
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import Awaitable, Callable
+    from types import TracebackType
 
+    from domo_files_async.engine.buffers import Lease
     from domo_files_async.engine.shared import Shared
-    from domo_files_async.engine.source import Source
+    from domo_files_async.engine.source import RereadableSource, Source
     from domo_files_async.errors import DomoFilesError
     from domo_files_async.protocol.messages import Request
     from domo_files_async.transport.body import Body
@@ -31,48 +32,65 @@ __all__ = ("SimpleBody", "SimpleUpload", "held_body", "simple_body")
 
 @attrs.frozen
 class SimpleBody:
-    """The whole of a source as one body.
+    """The whole of a source as one body; leaving the `with` gives its memory back.
 
     Attributes:
         body: What is sent.
         evidence: Gives its size and SHA-256; no digest where the bytes come once and aren't held.
+        lease: Its memory; `None` where that is the caller's.
     """
 
     body: Body
     evidence: Callable[[], Awaitable[tuple[int | None, str | None]]]
+    lease: Lease | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self.lease is not None:
+            self.lease.release()
 
 
-@asynccontextmanager
-async def simple_body(shared: Shared, source: Source) -> AsyncIterator[SimpleBody]:
-    """Make the body of a simple upload; its memory is given back at the end."""
+async def simple_body(shared: Shared, source: Source) -> SimpleBody:
+    """Make the body of a simple upload."""
     if isinstance(source, BytesSource):
-        yield held_body(shared, [source.view])
-    elif isinstance(source, StreamSource):
-        yield _stream_body(source)
-    elif source.size <= shared.buffers.share:
-        with await shared.buffers.lease(source.size) as lease:
-            await source.fill(0, lease.view, lease, hashed=False)
-            await source.check()
-            yield held_body(shared, [lease.view])
-    else:
-        with await shared.buffers.lease(2 * shared.buffers.chunk) as lease:
-            size = source.size
-            body = RereadBody(source, 0, size, lease, checked=True)
-
-            async def evidence() -> tuple[int | None, str | None]:
-                return size, await source.digest(0, size, lease)
-
-            yield SimpleBody(body, evidence)
+        return held_body(shared, [source.view])
+    if isinstance(source, StreamSource):
+        return _stream_body(source)
+    if source.size > shared.buffers.share:
+        return _reread_body(source, await shared.buffers.lease(2 * shared.buffers.chunk))
+    lease = await shared.buffers.lease(source.size)
+    try:
+        await source.fill(0, lease.view, lease, hashed=False)
+        await source.check()
+    except BaseException:
+        lease.release()
+        raise
+    return held_body(shared, [lease.view], lease)
 
 
-def held_body(shared: Shared, views: list[memoryview]) -> SimpleBody:
-    """Make a body of memory that whoever calls holds."""
-    body = HeldBody(views)
+def held_body(shared: Shared, views: list[memoryview], lease: Lease | None = None) -> SimpleBody:
+    """Make a body of memory that is held: by *lease*, or by whoever calls."""
 
     async def evidence() -> tuple[int | None, str | None]:
         return sum(map(len, views)), await shared.threads.run_on((), sha256_hex, views)
 
-    return SimpleBody(body, evidence)
+    return SimpleBody(HeldBody(views), evidence, lease)
+
+
+def _reread_body(source: RereadableSource, lease: Lease) -> SimpleBody:
+    size = source.size
+
+    async def evidence() -> tuple[int | None, str | None]:
+        return size, await source.digest(0, size, lease)
+
+    return SimpleBody(RereadBody(source, 0, size, lease, checked=True), evidence, lease)
 
 
 def _stream_body(source: StreamSource) -> SimpleBody:

@@ -8,6 +8,12 @@ import attrs
 
 from domo_files_async.engine.source import UNTYPED
 from domo_files_async.protocol import requests
+from domo_files_async.protocol.arguments import (
+    checked_description,
+    checked_id,
+    checked_name,
+    checked_type,
+)
 
 if TYPE_CHECKING:
     from domo_files_async.engine.shared import Shared
@@ -78,6 +84,16 @@ class Naming:
     target: Target
     name: str | None
     content_type: str | None
+
+    def check(self) -> None:
+        """Raise `InvalidArgumentError` for what the caller said and no server can be told."""
+        if self.target.data_file_id is not None:
+            checked_id(self.target.data_file_id)
+        if self.name is not None:
+            checked_name(self.name)
+        if self.content_type is not None:
+            checked_type(self.content_type)
+        checked_description(self.target.description)
 
     async def settle(self) -> Sent:
         """Settle all of it; a revision keeps what nobody asked to change."""

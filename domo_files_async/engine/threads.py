@@ -4,7 +4,8 @@ What moves and hashes much has threads of its own, as many as leave the loop its
 cores: with more, all parts would be ready at the same late moment. Small jobs never wait for it.
 
 A thread can't be stopped, so what it works on stays pinned until it is done, and a cancelled
-caller waits a moment for it.
+caller waits a moment for it. What many threads did is told to the loop at once: waking it up costs
+more than a small job does.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ import asyncio
 import concurrent.futures
 import contextlib
 import hashlib
-from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
+from collections import deque
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from domo_files_async.engine.buffers import Lease
 
@@ -25,6 +27,9 @@ __all__ = ("Threads", "sha256_hex", "update_digest")
 P = ParamSpec("P")
 T = TypeVar("T")
 Opened = TypeVar("Opened", bound="Closable")
+
+_Job: TypeAlias = "concurrent.futures.Future[Any]"
+_Answer: TypeAlias = "asyncio.Future[Any]"
 
 _STEP = 1024 * 1024
 _FINISH_WITHIN = 1.0
@@ -37,6 +42,39 @@ class Closable(Protocol):
     def close(self) -> object: ...
 
 
+class _Answers:
+    """What threads have done and the loop wasn't told yet."""
+
+    def __init__(self) -> None:
+        self._done: deque[tuple[_Job, _Answer, Sequence[Lease]]] = deque()
+        self._is_announced = False
+
+    def put(self, job: _Job, answer: _Answer, leases: Sequence[Lease]) -> None:
+        """Have the loop told; called in the thread that did the job, or that cancelled it."""
+        self._done.append((job, answer, leases))
+        # Whoever sees it set came before `_give`, which clears it first and then gives everything.
+        if not self._is_announced:
+            self._is_announced = True
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
+                answer.get_loop().call_soon_threadsafe(self._give)
+
+    def _give(self) -> None:
+        self._is_announced = False
+        while self._done:
+            job, answer, leases = self._done.popleft()
+            for lease in leases:
+                lease.unpin()
+            if answer.done():
+                continue
+            if job.cancelled():
+                answer.cancel()
+            elif (error := job.exception()) is not None:
+                is_allowed = not isinstance(error, StopIteration)
+                answer.set_exception(error if is_allowed else RuntimeError(repr(error)))
+            else:
+                answer.set_result(job.result())
+
+
 class Threads:
     """The session's threads; they start when they are needed.
 
@@ -47,6 +85,7 @@ class Threads:
     def __init__(self, cores: int) -> None:
         prefix = "domo-files"
         self.executor = concurrent.futures.ThreadPoolExecutor(_SMALL_JOBS, prefix)
+        self._answers = _Answers()
         self._movers = concurrent.futures.ThreadPoolExecutor(max(2, min(4, cores - 1)), prefix)
 
     async def run(
@@ -56,15 +95,15 @@ class Threads:
         **kwargs: P.kwargs,
     ) -> T:
         """Call *function*, a small job; when cancelled, wait up to a second for its end."""
-        return await self._finish(self.executor.submit(function, *args, **kwargs))
+        return await _ended(*self._start(self.executor, (), function, *args, **kwargs))
 
     async def open(
         self, function: Callable[P, Opened], *args: P.args, **kwargs: P.kwargs
     ) -> Opened:
         """Call *function*, which opens something; when cancelled, that is closed again."""
-        job = self.executor.submit(function, *args, **kwargs)
+        job, answer = self._start(self.executor, (), function, *args, **kwargs)
         try:
-            return await self._finish(job)
+            return await _ended(job, answer)
         except asyncio.CancelledError:
             if not job.cancelled():
                 job.add_done_callback(_close_result)
@@ -78,23 +117,23 @@ class Threads:
         **kwargs: P.kwargs,
     ) -> T:
         """Call *function*, which moves or hashes much, in the memory of *leases* or elsewhere."""
-        pinned = tuple(leases)
-        loop = asyncio.get_running_loop()
-        job = self._movers.submit(function, *args, **kwargs)
-        if pinned:
-            for lease in pinned:
-                lease.pin()
+        return await _ended(*self._start(self._movers, tuple(leases), function, *args, **kwargs))
 
-            def unpin() -> None:
-                for lease in pinned:
-                    lease.unpin()
-
-            def done(_: concurrent.futures.Future[T]) -> None:
-                with contextlib.suppress(RuntimeError):  # the loop is closed: nobody reuses it
-                    loop.call_soon_threadsafe(unpin)
-
-            job.add_done_callback(done)
-        return await self._finish(job)
+    def _start(
+        self,
+        pool: concurrent.futures.Executor,
+        leases: Sequence[Lease],
+        function: Callable[P, T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> tuple[concurrent.futures.Future[T], asyncio.Future[T]]:
+        """Begin a job in the memory of *leases*; give it, and what the loop will be told of it."""
+        answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        job = pool.submit(function, *args, **kwargs)
+        for lease in leases:
+            lease.pin()
+        job.add_done_callback(lambda job: self._answers.put(job, answer, leases))
+        return job, answer
 
     async def finish(self, function: Callable[[], object]) -> None:
         """Call *function* in any case: also when cancelled meanwhile, or when the threads end."""
@@ -116,17 +155,17 @@ class Threads:
         self.executor.shutdown(wait=False, cancel_futures=True)
         self._movers.shutdown(wait=False, cancel_futures=True)
 
-    async def _finish(self, job: concurrent.futures.Future[T]) -> T:
-        try:
-            # Cancelling it cancels a job that hasn't begun.
-            return await asyncio.wrap_future(job)
-        except asyncio.CancelledError:
-            if not job.cancelled():
-                waited = asyncio.wrap_future(job)
-                await asyncio.wait({waited}, timeout=_FINISH_WITHIN)
-                if waited.done() and not waited.cancelled():
-                    waited.exception()
-            raise
+
+async def _ended(job: concurrent.futures.Future[T], answer: asyncio.Future[T]) -> T:
+    try:
+        return await answer
+    except asyncio.CancelledError:
+        if not job.cancel():
+            waited = asyncio.wrap_future(job)
+            await asyncio.wait({waited}, timeout=_FINISH_WITHIN)
+            if waited.done() and not waited.cancelled():
+                waited.exception()
+        raise
 
 
 def _close_result(job: concurrent.futures.Future[Any]) -> None:

@@ -129,7 +129,7 @@ class _Upload:
             raise InvalidArgumentError(
                 "This source has no name of its own: say the name that the data file shall have"
             )
-        self.naming.opening(self.naming.sent(self.target.description))
+        self.naming.check()
         if self.source.size is not None:
             plan_parts(self.source.size, part_size=self.part_size)
         elif self.part_size is not None:
@@ -176,7 +176,7 @@ class _Upload:
         ledger = None if entry is None else entry.ledger
         if ledger is None:
             if self._goes_simple(source.size):
-                async with simple_body(self.shared, source) as body:
+                with await simple_body(self.shared, source) as body:
                     return await self._simple(body, source.size)
             plan = plan_parts(source.size, part_size=self.part_size)
             ledger = UploadLedger(plan, journaled=entry is not None)
@@ -200,7 +200,7 @@ class _Upload:
     async def _found(self, source: RereadableSource | BytesSource) -> UploadResult | None:
         """Find what a simple upload made whose answer no one saw."""
         assert self.entry is not None
-        async with simple_body(self.shared, source) as body:
+        with await simple_body(self.shared, source) as body:
             made = await look_for_simple(
                 self.shared, self.entry, self.transfer.number, body.evidence
             )

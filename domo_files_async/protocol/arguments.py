@@ -27,6 +27,7 @@ __all__ = (
 _EXPANDABLE = ("revisions", "metadata")
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_TYPE = re.compile(r"[\w!#$&^.+-]+/[\w!#$&^.+*-]+(\s*;.*)?")
 _TEXT_CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
@@ -76,7 +77,7 @@ def checked_description(description: object) -> str | None:
 def checked_type(content_type: object) -> str:
     """Give a content type, parameters and all."""
     good = isinstance(content_type, str) and content_type.isascii() and content_type.isprintable()
-    if not good or not re.fullmatch(r"[\w!#$&^.+-]+/[\w!#$&^.+*-]+(\s*;.*)?", str(content_type)):
+    if not good or not _TYPE.fullmatch(str(content_type)):
         raise InvalidArgumentError(f"{content_type!r} is no content type, such as text/csv")
     return str(content_type)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -40,6 +41,7 @@ class ContentRange:
     total: int | None
 
 
+@functools.lru_cache(maxsize=64)  # a thousand replies of one second have the same
 def read_date(text: str | None) -> datetime | None:
     """Read an HTTP date; `None` for what is none.
 

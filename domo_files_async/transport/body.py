@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn, Protocol, Self
 
@@ -56,8 +57,11 @@ class Body(Protocol):
     size: int | None
     repeatable: bool
 
-    def chunks(self) -> AsyncIterator[memoryview | bytes]:
-        """Give the bytes from the beginning; each chunk is used until the next is asked for."""
+    def chunks(self) -> Sequence[memoryview] | AsyncIterator[memoryview | bytes]:
+        """Give the bytes from the beginning.
+
+        Where they have to be waited for, each chunk is used until the next is asked for.
+        """
         ...
 
 
@@ -245,6 +249,10 @@ class Outgoing(aiohttp.Payload):
 
     async def _put_body(self, writer: StreamWriter, body: Body) -> None:
         chunks = body.chunks()
+        if isinstance(chunks, Sequence):
+            for view in chunks:
+                await self._put(writer, view)
+            return
         left = body.size
         try:
             while (chunk := await self._next(chunks)) is not None:

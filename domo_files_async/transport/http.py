@@ -305,6 +305,11 @@ class Http:
         self._trust_env = trust_env
         self._client = client
         self._owns_client = client is None
+        connect = timeouts.connect
+        # Waiting for a connection of the caller's own pool isn't bounded.
+        self._timeout = ClientTimeout(
+            total=None, connect=connect if self._owns_client else None, sock_connect=connect
+        )
         self._on_date = on_date
         self._pace = pace
         self._meter = meter
@@ -481,7 +486,6 @@ class Http:
             except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
                 raise _NotRepeatedError(error) from None
 
-        connect = self._timeouts.connect
         return self._usable_client().request(
             request.method,
             url,
@@ -494,10 +498,7 @@ class Http:
             read_bufsize=_READ_BUFFER,
             ssl=self._ssl,
             proxy=self._proxy,
-            # Waiting for a connection of the caller's own pool isn't bounded.
-            timeout=ClientTimeout(
-                total=None, connect=connect if self._owns_client else None, sock_connect=connect
-            ),
+            timeout=self._timeout,
         )
 
     def _usable_client(self) -> aiohttp.ClientSession:

@@ -22,6 +22,8 @@ from domo_files_async.planning.pacing import ConcurrencyController, TokenBucket
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterator
+    from contextlib import AbstractAsyncContextManager
+    from types import TracebackType
 
 __all__ = ("Limits", "Room")
 
@@ -80,30 +82,17 @@ class Limits:
         """How many permits may be out now."""
         return self.ceiling if self._controller is None else self._controller.limit
 
-    @asynccontextmanager
-    async def permit(self, owner: Hashable, *, leisurely: bool = False) -> AsyncIterator[None]:
-        """Hold a permit.
+    def permit(
+        self, owner: Hashable, *, leisurely: bool = False
+    ) -> AbstractAsyncContextManager[None]:
+        """Hold a permit in an `async with`.
 
         Args:
             owner: The transfer that it is for: transfers take turns, and each is served in order.
             leisurely: Whether bytes move at the caller's pace, which says nothing about the link
                 and may take for ever: such permits are only counted against the ceiling.
         """
-        if leisurely:
-            async with self._leisurely_permit(owner):
-                yield
-            return
-        now = asyncio.get_running_loop().time
-        task = asyncio.current_task()
-        await self._acquire(owner)
-        self._held[task] = owner, now()
-        try:
-            yield
-            if self._controller is not None and task in self._held:
-                self._controller.on_finished(now() - self._held[task][1])
-        finally:
-            if self._held.pop(task, None) is not None:
-                self._leave()
+        return self._leisurely_permit(owner) if leisurely else _Permit(self, owner)
 
     async def rest(self, waiting: Awaitable[object]) -> None:
         """Wait for something without the permit that this task may hold; get it back before others.
@@ -246,6 +235,24 @@ class Limits:
         finally:
             self._leave_leisurely()
 
+    async def take(self, owner: Hashable) -> None:
+        """Wait for a permit, which this task holds from then on."""
+        await self._acquire(owner)
+        self._held[asyncio.current_task()] = owner, asyncio.get_running_loop().time()
+
+    def give_back(self, *, is_finished: bool) -> None:
+        """Give back the permit that this task holds, if it does.
+
+        Args:
+            is_finished: Whether what it was for was done.
+        """
+        owner, began = self._held.pop(asyncio.current_task(), (None, 0.0))
+        if owner is None:
+            return
+        if is_finished and self._controller is not None:
+            self._controller.on_finished(asyncio.get_running_loop().time() - began)
+        self._leave()
+
     async def _acquire(self, owner: Hashable, *, is_first: bool = False) -> None:
         turn = self._waiting.add(owner, is_first=is_first)
         self._admit()
@@ -304,6 +311,27 @@ class Limits:
         self._timer = None
         if self.in_flight:
             self._timer = loop.call_later(_LOOK_EVERY, self._look, controller, now)
+
+
+class _Permit:
+    """A permit, held in an `async with`; a generator's would cost more than all that it does."""
+
+    __slots__ = ("_limits", "_owner")
+
+    def __init__(self, limits: Limits, owner: Hashable) -> None:
+        self._limits = limits
+        self._owner = owner
+
+    async def __aenter__(self) -> None:
+        await self._limits.take(self._owner)
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._limits.give_back(is_finished=kind is None)
 
 
 class _Turns:

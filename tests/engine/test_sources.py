@@ -56,6 +56,24 @@ async def test_an_asynchronous_reader_is_a_stream(domo, emulator):
     assert await emulator.content(result.data_file_id) == DATA
 
 
+class Exhausted(io.RawIOBase):
+    def readable(self):
+        return True
+
+    def readinto(self, _):
+        raise StopIteration
+
+
+async def test_whatever_a_file_object_raises_comes_out_and_holds_nobody_up(domo, emulator):
+    # No future takes a StopIteration; others' answers came in the same turn of the loop.
+    failing = domo.upload(Exhausted(), name="x")
+    good = [domo.upload(io.BytesIO(DATA), name="x") for _ in range(20)]
+    first, *others = await asyncio.gather(failing, *good, return_exceptions=True)
+    assert isinstance(first, RuntimeError)
+    assert "StopIteration" in str(first)
+    assert [await emulator.content(one.data_file_id) for one in others] == [DATA] * 20
+
+
 async def test_an_asynchronous_file_may_be_larger_than_memory(emulator):
     data = os.urandom(3_000_000)
     config = TransferConfig(memory_budget=1024 * 1024, multipart_threshold=1)

@@ -18,7 +18,7 @@ async def test_lent_bytes_can_be_read_again_and_are_not_copied():
     body = lent(data)
     assert (body.size, body.repeatable) == (4, True)
     for _ in range(2):
-        (chunk,) = [chunk async for chunk in body.chunks()]
+        (chunk,) = body.chunks()
         assert chunk.obj is data.obj
 
 
