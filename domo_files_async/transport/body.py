@@ -294,7 +294,8 @@ class Outgoing(aiohttp.Payload):
 
     async def _write_slices(self, writer: StreamWriter, rest: memoryview) -> None:
         while rest:
-            size = min(len(rest), self._slice)
+            # aiohttp joins the head and the first piece, which copies both.
+            size = min(len(rest), self._slice if self.written else _SMALL)
             if self._pace is not None:
                 self.watch.pause()
                 size = await self._pace(size)
