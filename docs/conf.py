@@ -42,6 +42,7 @@ html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sphinx = False
+pygments_dark_style = "github-dark"
 html_theme_options = {"navigation_with_keys": True}
 
 myst_enable_extensions = ["colon_fence", "deflist"]
@@ -55,6 +56,7 @@ autodoc_member_order = "bysource"
 autodoc_class_signature = "mixed"
 autodoc_preserve_defaults = True
 napoleon_numpy_docstring = False
+napoleon_use_ivar = True
 napoleon_custom_sections = [("Source", "notes_style")]
 
 # Links to the outside are for readers: a build must do without a network.
@@ -83,9 +85,10 @@ nitpick_ignore_regex = [
 CLASSES = [name for name in domo_files_async.__all__ if name[0].isupper() and name != "COMPUTE"]
 FENCE = re.compile(r"(^`{3,}.*?^`{3,}\n)", re.MULTILINE | re.DOTALL)
 NAME = re.compile(rf"(?<![\[`}}])`({'|'.join(CLASSES)})`(?!`)")
-LINKED = frozenset(
-    {"class", "exception", "function", "method", "property", "type", "data", "attribute"}
-)
+TYPES = frozenset({"class", "exception", "type", "data", "function"})
+"""What an annotation can name."""
+
+LINKED = TYPES | {"function", "method", "property", "attribute"}
 
 
 def resolve(
@@ -101,11 +104,12 @@ def resolve(
     is_prose = node["reftype"] == "obj"
     target = node["reftarget"]
     tail = target if is_prose else target.rpartition(".")[2]
+    kinds = LINKED if is_prose else TYPES
     domain: Any = env.domains.python_domain
     found = [
         full
         for full, entry in domain.objects.items()
-        if f".{full}".endswith(f".{tail}") and entry.objtype in LINKED
+        if f".{full}".endswith(f".{tail}") and entry.objtype in kinds and not entry.aliased
     ]
     if len(found) == 1 and (tail[:1].isupper() or not is_prose):
         place = (env, node["refdoc"], app.builder, "obj", found[0], node, contnode)

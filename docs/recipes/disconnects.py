@@ -15,9 +15,8 @@ stored: dict[str, int] = {}
 @app.put("/reports/{key}", status_code=201)
 async def receive(key: str, request: Request, domo: DomoFiles) -> dict[str, int]:
     result = await upload_from(request, domo, name=f"{key}.csv", max_bytes=1024**3)
-    stored[key] = (
-        result.data_file_id
-    )  # runs also when nobody waits for the answer any more
+    # This runs also when nobody waits for the answer any more.
+    stored[key] = result.data_file_id
     return {"id": result.data_file_id}
 
 

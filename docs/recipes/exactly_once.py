@@ -7,8 +7,7 @@ async def send(
     try:
         result = await domo.upload(path)
     except OutcomeUnknownError as error:
-        for_a_person.append(
-            f"{path}: {error}"
-        )  # it may be there: don't send it again blindly
+        # It may be there: don't send it again blindly.
+        for_a_person.append(f"{path}: {error}")
         return None
     return result.data_file_id

@@ -8,9 +8,8 @@ from domo_files_async.fastapi import (
     upload_from,
 )
 
-app = FastAPI(
-    lifespan=lifespan()
-)  # one session for all requests, on the server's own loop
+# One session for all requests, on the server's own loop.
+app = FastAPI(lifespan=lifespan())
 add_error_handlers(app)
 
 

@@ -3,9 +3,8 @@ from domo_files_async.emulator import Emulator
 
 async def check_that_a_lost_answer_makes_one_file() -> None:
     async with Emulator() as emulator, emulator.session("ada") as domo:
-        fault = emulator.faults.add(
-            "upload_file", reset="after"
-        )  # done, but nobody is told
+        # The upload will be done, but nobody will be told.
+        fault = emulator.faults.add("upload_file", reset="after")
 
         result = await domo.upload(b"a,b\n1,2\n", name="orders.csv")
 

@@ -6,9 +6,8 @@ from domo_files_async import DomoFilesError, DomoFilesSession
 async def fetch(domo: DomoFilesSession, data_file_id: int, path: Path) -> Path:
     for _ in range(3):
         try:
-            await domo.download(
-                data_file_id, path
-            )  # goes on where the last one ended
+            # It goes on where the last one ended.
+            await domo.download(data_file_id, path)
         except DomoFilesError as error:
             print(f"{path} isn't here yet: {error}")
         else:
