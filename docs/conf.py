@@ -1,7 +1,7 @@
 """How the documentation is built: `nox -s docs`. Nothing here asks the network.
 
-What a page shows that isn't written by hand is made while it is read: the ledger's diagram, the
-list of decisions, and the pictures of the benchmarks, if there are any.
+What a page shows that isn't written by hand is made while it is read: the ledger's picture, each
+command's help, the list of decisions, and what the benchmarks found, if there is anything.
 """
 
 from __future__ import annotations
@@ -12,8 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
+import typer
+from typer.testing import CliRunner
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from docutils import nodes
     from sphinx.application import Sphinx
     from sphinx.environment import BuildEnvironment
@@ -24,6 +28,7 @@ sys.path.insert(0, str(HERE))
 import ledger_diagram  # noqa: E402 - beside this file, as the path now says
 
 import domo_files_async  # noqa: E402 - the same
+from domo_files_async.cli.app import app as command_line  # noqa: E402
 from domo_files_async.version import __version__  # noqa: E402
 
 project = "domo-files-async"
@@ -184,6 +189,22 @@ def picture() -> str:
     return f"```{{raw}} html\n{ledger_diagram.picture()}\n```\n"
 
 
+def commands() -> str:
+    """Write what each command says of itself."""
+    return "\n".join(_help_of(("domo-files",), typer.main.get_command(command_line)))
+
+
+def _help_of(words: tuple[str, ...], command: Any) -> Iterator[str]:
+    asked = CliRunner().invoke(
+        command_line, [*words[1:], "--help"], words[0], env={"COLUMNS": "80"}
+    )
+    yield f"## {' '.join(words)}\n\n```text\n{asked.output.strip()}\n```\n"
+    if hasattr(command, "list_commands"):
+        context = typer.Context(command)
+        for name in command.list_commands(context):
+            yield from _help_of((*words, name), command.get_command(context, name))
+
+
 def _toctree(entries: list[str], *, depth: int) -> str:
     return "\n".join(["```{toctree}", f":maxdepth: {depth}", "", *entries, "```"]) + "\n"
 
@@ -191,6 +212,7 @@ def _toctree(entries: list[str], *, depth: int) -> str:
 MADE = {
     "decisions/index": {"decisions": decisions},
     "benchmarks": {"measured": measured},
+    "commands": {"commands": commands},
     "ledger": {"picture": picture, "table": ledger_diagram.table},
 }
 """Pages, the marks in them, and what takes the place of each."""

@@ -238,11 +238,12 @@ async def cancel(path, world):
     world.emulator.faults.add("upload_part", part=2, stall=60)
     async with world.session() as domo:
         began = time.monotonic()
-        assert await snippet.send_within(domo, str(file), 0.2) is None
-        assert time.monotonic() - began < 2
+        assert await snippet.send_within(domo, str(file), 0.5) is None
+        assert time.monotonic() - began < 30
         assert not world.emulator.open_sessions
         assert not world.emulator.files
-        assert len(world.sent("abort_multipart_session")) == 1
+        opened = world.sent("create_multipart_session")
+        assert len(world.sent("abort_multipart_session")) == len(opened)
         made = await snippet.send_within(domo, str(file), 20)
         assert await world.emulator.content(made.data_file_id) == file.read_bytes()
 
@@ -266,9 +267,9 @@ async def concurrency(path, world):
     snippet = load(path)
     for opened in (snippet.open_session(), snippet.open_fixed_session()):
         world.emulator.max_in_flight = 0
-        world.emulator.faults.add("upload_file", stall=0.02, times=40)
+        world.emulator.faults.add("upload_file", stall=0.1, times=24)
         async with opened as domo, asyncio.TaskGroup() as group:
-            for number in range(40):
+            for number in range(24):
                 group.create_task(domo.upload(b"x", name=f"{number}"))
         assert 4 <= world.emulator.max_in_flight <= 8
     assert world.emulator.max_in_flight == 8
@@ -383,9 +384,9 @@ async def network_proxy(path, world):
             assert await domo.list_files() == []
         assert len(asked) == 1
         assert asked[0][1].startswith(world.emulator.url)
+        for name in ("NO_PROXY", "no_proxy", "http_proxy", "ALL_PROXY", "all_proxy"):
+            world.monkeypatch.delenv(name, raising=False)
         world.monkeypatch.setenv("HTTP_PROXY", address)
-        world.monkeypatch.delenv("NO_PROXY", raising=False)
-        world.monkeypatch.delenv("no_proxy", raising=False)
         async with DomoFilesSession.from_env() as domo:
             await domo.list_files()
         assert len(asked) == 1

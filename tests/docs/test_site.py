@@ -86,6 +86,7 @@ def test_what_a_page_leaves_for_the_build_to_fill_is_known_to_it():
     assert marked == {
         ("decisions/index", "decisions"),
         ("benchmarks", "measured"),
+        ("commands", "commands"),
         ("ledger", "picture"),
         ("ledger", "table"),
     }
