@@ -11,7 +11,7 @@ import tomllib
 import nox
 
 nox.needs_version = ">=2024.10.9"
-nox.options.sessions = ["lint", "typing", "tests", "coverage"]
+nox.options.sessions = ["lint", "typing", "tests", "coverage", "docs"]
 nox.options.default_venv_backend = "venv"
 nox.options.reuse_existing_virtualenvs = True
 
@@ -56,7 +56,9 @@ def typing(session: nox.Session) -> None:
     """Types of the package, of this file, and of what users write."""
     session.install("-e", ".[cli]", "nox", *GROUPS["test"], *GROUPS["typing"])
     session.run("mypy", "-p", "domo_files_async")
-    session.run("mypy", "noxfile.py", "tests/typing")
+    session.run("mypy", "noxfile.py", "tests/typing", "docs/ledger_diagram.py", "docs/links.py")
+    # Tests as users write them have no types.
+    session.run("mypy", "docs/recipes", "--exclude", "faults_in_tests")
 
 
 @nox.session(python=OTHERS)
@@ -80,6 +82,19 @@ def coverage(session: nox.Session) -> None:
     session.run("coverage", "erase")
     session.run("pytest", "-q", "-n", "auto", "--maxfail=20", SAME, "--cov", "--cov-report=")
     session.run("coverage", "report", "--fail-under=97")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The documentation: built strictly, every link and anchor within it looked for."""
+    session.install("-e", f".[{','.join(EXTRAS)}]", *GROUPS["docs"])
+    built = pathlib.Path("docs", "_build")
+    shutil.rmtree(built, ignore_errors=True)
+    strict = ["-nW", "--keep-going", "-q", "-d", str(built / "doctrees"), "docs"]
+    session.run("sphinx-build", "-b", "html", *strict, str(built / "html"))
+    session.run("sphinx-build", "-b", "linkcheck", *strict, str(built / "linkcheck"))
+    session.run("python", "docs/links.py", str(built / "html"))
+    session.log(f"Open {built / 'html' / 'index.html'} in a browser")
 
 
 @nox.session

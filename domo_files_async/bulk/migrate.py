@@ -310,7 +310,7 @@ async def migrate(
         options: Keywords of `Job.run`.
 
     Returns:
-        The outcomes that aren't done, and none if all is: for all of them, iterate over `Job.run`.
+        The outcomes that aren't done, and none if all is. For all of them, iterate over `Job.run`.
 
     Raises:
         DomoFilesError: The whole job is wrong, and what.
