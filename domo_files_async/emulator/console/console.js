@@ -326,7 +326,7 @@ function drawFiles() {
   const { files, filesFound, filesInAll } = state;
   sync($("list-files"), files, (file) => file.id, (file) => row(
     [button(file.name, () => openFile(file.id), { className: "name", ariaHasPopup: "dialog" })],
-    [String(file.id), "wide"], [bytes(file.current.size), "number"], [file.current.contentType, "wide"],
+    [String(file.id), "wide"], [bytes(file.current.size), "number"], [file.current.contentType, "wide type"],
     [String(file.revisionsInAll), "wide number"], [access(file)], [userName(file.owner), "wide"],
     [date(file.current.uploaded), "wide when"],
   ));
