@@ -6,7 +6,7 @@ Sizes are bytes, times are seconds.
 from __future__ import annotations
 
 import enum
-import math
+import sys
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -46,11 +46,14 @@ def _whole(*, minimum: int) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
 
 def _number(*, above: float | None = None) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
     wanted = "of at least 0" if above is None else f"above {above:g}"
+    most = sys.float_info.max
 
     def check(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
         good = isinstance(value, int | float) and not isinstance(value, bool)
-        if not good or math.isnan(value) or (value < 0 if above is None else value <= above):
-            raise InvalidArgumentError(f"{attribute.name} must be a number {wanted}, not {value!r}")
+        if not good or not (0 <= value <= most if above is None else above < value <= most):
+            raise InvalidArgumentError(
+                f"{attribute.name} must be a finite number {wanted}, not {value!r}"
+            )
 
     return check
 

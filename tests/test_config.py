@@ -23,6 +23,10 @@ from domo_files_async import InvalidArgumentError, RetryPolicy, Timeouts, Transf
         (RetryPolicy, {"max_retry_after": None}),
         (Timeouts, {"connect": 0}),
         (Timeouts, {"stall": -1}),
+        (Timeouts, {"stall": float("inf")}),
+        (Timeouts, {"connect": 10**400}),
+        (RetryPolicy, {"max_backoff": float("inf")}),
+        (TransferConfig, {"max_upload_bytes_per_second": float("inf")}),
     ],
 )
 def test_what_cannot_be_right_is_refused_by_its_name(cls, arguments):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from domo_files_async.engine.destination import open_destination
+from domo_files_async.engine.destination import checked_output, open_destination
 from domo_files_async.engine.digest import Digest
 from domo_files_async.engine.outcomes import list_revisions
 from domo_files_async.engine.ranges import Fetch
@@ -21,6 +21,7 @@ from domo_files_async.errors import (
 from domo_files_async.events import Progress
 from domo_files_async.models import DownloadResult
 from domo_files_async.protocol import requests
+from domo_files_async.protocol.arguments import checked_flag, checked_function
 from domo_files_async.protocol.headers import read_content_disposition, read_content_range
 
 if TYPE_CHECKING:
@@ -118,6 +119,11 @@ async def download(
     resume: bool,
 ) -> DownloadResult:
     """Download to whatever the caller gave; see `DomoFilesSession.download`."""
+    requests.download(shared.rules, data_file_id, revision_id=revision_id)
+    checked_output(given)
+    checked_function("progress", progress)
+    for flag, value in (("verify", verify), ("overwrite", overwrite), ("resume", resume)):
+        checked_flag(flag, value)
     file = await shared.attempts.send(requests.get_file(shared.rules, data_file_id))
     revision = file.current_revision
     if revision_id is not None and (

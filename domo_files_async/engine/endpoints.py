@@ -24,6 +24,7 @@ from domo_files_async.models import CommittedUpload, PermissionEntry
 from domo_files_async.planning.outcome import Ambiguous, Made, look_delays
 from domo_files_async.planning.retry import is_answer_lost
 from domo_files_async.protocol import requests
+from domo_files_async.protocol.arguments import checked_ids
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -212,7 +213,7 @@ async def list_files(
     limit_to_owned: bool,
 ) -> list[DataFile]:
     """List data files in as many requests as it takes, in the order asked."""
-    wanted = None if ids is None else list(ids)
+    wanted = None if ids is None else checked_ids(ids)
     asks_who = limit_to_owned is True and shared.rules.surface is Surface.PRODUCT
     batches = requests.list_files(
         shared.rules,
@@ -305,8 +306,10 @@ async def change_access(
         if not isinstance(entry, PermissionEntry):
             raise InvalidArgumentError(f"Entries are PermissionEntry objects, not {entry!r}")
     for one in principals:
-        if not isinstance(one, tuple) or len(one) != 2:  # noqa: PLR2004 - type and id
-            raise InvalidArgumentError(f"A principal is (entity_type, entity_id), not {one!r}")
+        match one:
+            case (str(), str() | int()) if isinstance(one, tuple) and not isinstance(one[1], bool):
+                continue
+        raise InvalidArgumentError(f"A principal is (entity_type, entity_id), not {one!r}")
     reading = requests.get_permissions(shared.rules, data_file_id)
     now = wanted = await shared.attempts.send(reading)
     for entry in entries:
@@ -331,4 +334,4 @@ def _inquiry(operation: str, *, data_file_id: int | None = None) -> Inquiry:
 
 
 def _typed(given: str | None, said: str | None, name: str | None) -> str:
-    return given or said or guess_type(name) or UNTYPED
+    return (said or guess_type(name) or UNTYPED) if given is None else given

@@ -192,7 +192,7 @@ async def open_shared(
     ssl: tls.SSLContext | None,
     proxy: str | None,
     trust_env: bool,
-    client: HttpClient | None,
+    http: HttpClient | None,
 ) -> AsyncIterator[Shared]:
     """Make a session's tools, and put them away at the end: what is left open is aborted."""
     clock = ServerClock()
@@ -201,7 +201,7 @@ async def open_shared(
         adaptive=transfer.adaptive,
         rate=transfer.max_upload_bytes_per_second,
     )
-    http = Http(
+    sender = Http(
         instance,
         auth=auth,
         timeouts=timeouts,
@@ -209,7 +209,7 @@ async def open_shared(
         ssl=ssl,
         proxy=proxy,
         trust_env=trust_env,
-        client=client,
+        client=http,
         on_date=clock.observe,
         pace=limits.pace,
         meter=limits,
@@ -220,14 +220,14 @@ async def open_shared(
         rules=rules,
         transfer=transfer,
         retry=retry,
-        attempts=Attempts(http, auth=auth, policy=retry, limits=limits, observer=observer),
+        attempts=Attempts(sender, auth=auth, policy=retry, limits=limits, observer=observer),
         limits=limits,
         buffers=Buffers(transfer.memory_budget),
         threads=Threads(os.cpu_count() or 1),
         clock=clock,
         observer=observer,
     )
-    await http.open()
+    await sender.open()
     try:
         yield shared
     finally:
@@ -238,7 +238,7 @@ async def open_shared(
         finally:
             shared.threads.close()
             shared.buffers.close()
-            await http.close()
+            await sender.close()
 
 
 async def close_shared(

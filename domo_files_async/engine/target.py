@@ -102,7 +102,7 @@ class Naming:
 
     def sent(self, description: str | None) -> Sent:
         """Give what the server is told, as far as it is settled."""
-        content_type = self.content_type or UNTYPED
+        content_type = UNTYPED if self.content_type is None else self.content_type
         return Sent(name=self.name, description=description, content_type=content_type)
 
     def opening(self, sent: Sent) -> Request[SessionId]:
