@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeAlias
 from zlib import crc32
 
+from domo_files_async.engine.views import is_open_for
 from domo_files_async.errors import DestinationError, InvalidArgumentError
 from domo_files_async.planning.names import safe_file_name
 
@@ -371,7 +372,13 @@ class WriterDestination:
         self._is_async = inspect.iscoroutinefunction(writer.write)
 
     async def open(self) -> None:
-        """Need nothing."""
+        """Need nothing but leave to write.
+
+        Raises:
+            DestinationError: It is open for reading.
+        """
+        if is_open_for(self._writer, "r"):
+            raise DestinationError(f"{self._writer!r} can't be written: it isn't open for writing")
 
     async def take_up(self, total: int | None) -> int:  # noqa: ARG002 - nothing is there
         """Begin at the beginning."""

@@ -10,8 +10,9 @@ from domo_files_async.config import Surface
 from domo_files_async.engine.bodies import HeldBody
 from domo_files_async.engine.outcomes import Inquiry, send_once
 from domo_files_async.engine.simple import SimpleUpload, simple_body
-from domo_files_async.engine.source import UNTYPED, BytesSource, guess_type, open_source
+from domo_files_async.engine.source import UNTYPED, guess_type, open_source
 from domo_files_async.engine.threads import sha256_hex
+from domo_files_async.engine.views import view_of
 from domo_files_async.errors import (
     ConflictError,
     DomoFilesError,
@@ -123,21 +124,21 @@ async def upload_part(
     checksum: Checksum,
 ) -> None:
     """Send one part of the caller's own multipart session."""
-    if not isinstance(part, bytes | bytearray | memoryview):
+    view = view_of(part)
+    if view is None:
         raise InvalidArgumentError(f"A part must be bytes, not {type(part).__name__}")
-    source = BytesSource(part)
     digest = None if isinstance(checksum, _Compute) else checksum
     requests.upload_part(
         shared.rules, session_id, index, content_type=content_type, checksum=digest
     )
     if isinstance(checksum, _Compute):
-        digest = await shared.threads.run_on((), sha256_hex, [source.view])
+        digest = await shared.threads.run_on((), sha256_hex, [view])
     request = requests.upload_part(
         shared.rules, session_id, index, content_type=content_type, checksum=digest
     )
     async with shared.limits.permit(session_id):
-        await shared.attempts.send(request, HeldBody([source.view]))
-    shared.drafts.part_sent(session_id, index, source.size)
+        await shared.attempts.send(request, HeldBody([view]))
+    shared.drafts.part_sent(session_id, index, len(view))
 
 
 async def create_session(

@@ -15,7 +15,7 @@ from domo_files_async.config import Surface
 from domo_files_async.engine.buffers import Buffers
 from domo_files_async.engine.outcomes import Drafts
 from domo_files_async.engine.threads import Threads
-from domo_files_async.errors import ApiError, DomoFilesError
+from domo_files_async.errors import ApiError
 from domo_files_async.events import Aborted, AbortFailed, Event, Observer, notify
 from domo_files_async.planning.outcome import ServerClock
 from domo_files_async.protocol import requests
@@ -171,7 +171,7 @@ class Shared:
             request = requests.abort_multipart_session(self.rules, session_id)
             # A cancelled caller waits for it.
             await self.attempts.send(request, urgent=True)
-        except DomoFilesError as error:
+        except Exception as error:  # noqa: BLE001 - whatever a caller's Auth raises
             self.emit(AbortFailed(session_id=session_id, error=error, transfer=transfer))
             return isinstance(error, ApiError) and error.status in _GONE
         self.emit(Aborted(session_id=session_id, transfer=transfer))

@@ -10,7 +10,7 @@ import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from domo_files_async.engine.source import checked_chunk
+from domo_files_async.engine.views import checked_chunk
 from domo_files_async.errors import SessionStateError
 
 if TYPE_CHECKING:

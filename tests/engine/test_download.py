@@ -3,6 +3,7 @@ import hashlib
 import io
 import os
 
+import aiofiles
 import pytest
 
 from domo_files_async import (
@@ -15,6 +16,7 @@ from domo_files_async import (
     PermissionDeniedError,
     Progress,
     RetryPolicy,
+    SessionStateError,
     Surface,
     TransportError,
 )
@@ -234,6 +236,35 @@ async def test_errors_come_out_as_they_are(domo, emulator, data_file_id, tmp_pat
     with pytest.raises(AuthenticationError):
         await domo.download(data_file_id, tmp_path / "x")
     assert names_in(tmp_path) == []
+
+
+async def test_a_writable_that_is_closed_or_takes_text_is_said_to_be(
+    domo, emulator, data_file_id, tmp_path
+):
+    with (tmp_path / "x").open("wb") as closed:
+        pass
+    with pytest.raises(DestinationError, match="closed"):
+        await domo.download(data_file_id, closed)
+    with (tmp_path / "x").open("rb") as read:
+        with pytest.raises(DestinationError, match="isn't open for writing"):
+            await domo.download(data_file_id, read)
+    emulator.requests.clear()
+    async with aiofiles.open(tmp_path / "x", "w") as asynchronous:
+        for text in (io.StringIO(), asynchronous):
+            with pytest.raises(InvalidArgumentError, match="binary mode"):
+                await domo.download(data_file_id, text)
+    assert emulator.requests == []
+
+
+async def test_a_download_is_read_once_and_inside_of_its_block(domo, data_file_id):
+    async with domo.open_download(data_file_id) as stream:
+        assert await stream.read() == DATA
+        with pytest.raises(SessionStateError, match="read once"):
+            await stream.read()
+    async with domo.open_download(data_file_id) as stream:
+        pass
+    with pytest.raises(SessionStateError, match="block"):
+        await stream.read()
 
 
 @pytest.mark.parametrize("destination", ["", "a\0b", 5])

@@ -12,6 +12,7 @@ from domo_files_async import (
     AccessNotSetError,
     AuthenticationError,
     ChecksumMismatchError,
+    DomoFilesSession,
     InvalidArgumentError,
     NotFoundError,
     OutcomeUnknownError,
@@ -299,6 +300,37 @@ async def test_an_abort_that_fails_does_not_hide_why(domo, emulator):
         await domo.upload(DATA, name="x")
     (left,) = emulator.open_sessions
     await domo.abort_multipart_session(left)
+
+
+async def test_a_credential_that_fails_when_it_aborts_does_not_hide_why(emulator):
+    class Vault:
+        is_open = True
+
+        async def headers(self):
+            if not self.is_open:
+                raise RuntimeError("The vault is closed")
+            return {"X-DOMO-Developer-Token": emulator.credential("ada")}
+
+        async def refresh(self):
+            return False
+
+    vault, seen = Vault(), []
+
+    def observer(event):
+        seen.append(type(event).__name__)
+        vault.is_open = "RequestFinished" not in seen or event.status != 403
+
+    emulator.faults.add("upload_part", part=1, status=403)
+    config = TransferConfig(multipart_threshold=1000, part_size=10_000)
+    async with DomoFilesSession(
+        emulator.url, auth=vault, transfer=config, observer=observer
+    ) as domo:
+        with pytest.raises(PartUploadError):
+            await domo.upload(DATA, name="x")
+        assert seen[-2:] == ["AbortFailed", "TransferFailed"]
+        vault.is_open = True
+        (left,) = emulator.open_sessions
+        await domo.abort_multipart_session(left)
 
 
 async def test_a_credential_that_is_refused_comes_out_as_it_is(domo, emulator):
