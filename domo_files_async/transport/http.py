@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext, suppress
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 import aiohttp
@@ -43,7 +44,6 @@ from domo_files_async.transport.redirects import (
 if TYPE_CHECKING:
     import ssl as tls
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-    from datetime import datetime
 
     from domo_files_async.auth import Auth
     from domo_files_async.config import Timeouts
@@ -145,7 +145,8 @@ class ReplyStream:
 
     def reply(self, body: bytes) -> Reply:
         """Make a reply of the head and *body*."""
-        return Reply(self.status, self.headers, body, self._request.method, self._request.path)
+        asked, came = self._request, datetime.now(UTC)
+        return Reply(self.status, self.headers, body, asked.method, asked.path, came)
 
     async def _gather(self, limit: int) -> list[bytes]:
         gathered, size = [], 0
@@ -375,8 +376,8 @@ class Http:
         """
         async with self._exchange(request, None, attempt) as (stream, credential):
             if stream.status not in _CONTENT:
-                raise_for_error(credential.hidden(await stream.read_reply()))
-            if stream.headers.get("content-type", "").startswith("text/html"):
+                request.reader(credential.hidden(await stream.read_reply()))
+            if stream.headers.get("content-type", "").lower().startswith("text/html"):
                 raise_for_error(credential.hidden(stream.reply(await stream.peek(_ERROR_LIMIT))))
             stream.headers = credential.hidden(stream.reply(b"")).headers
             yield stream

@@ -10,6 +10,8 @@ from domo_files_async import (
     AuthenticationError,
     ChecksumMismatchError,
     DestinationError,
+    DeveloperToken,
+    DomoFilesSession,
     InvalidArgumentError,
     MaintenanceError,
     NotFoundError,
@@ -19,7 +21,9 @@ from domo_files_async import (
     SessionStateError,
     Surface,
     TransportError,
+    UnexpectedResponseError,
 )
+from tests.servers import ScriptedServer, answer
 
 DATA = os.urandom(300_000)
 
@@ -254,6 +258,39 @@ async def test_a_writable_that_is_closed_or_takes_text_is_said_to_be(
             with pytest.raises(InvalidArgumentError, match="binary mode"):
                 await domo.download(data_file_id, text)
     assert emulator.requests == []
+
+
+@pytest.mark.parametrize(
+    ("byte_range", "said", "body", "given"),
+    [
+        ((1, 3), "bytes 1-4/5", b"ello", b"el"),
+        ((1, 9), "bytes 1-4/5", b"ello", b"ello"),
+        ((1, None), "bytes 1-4/5", b"ello", b"ello"),
+        ((1, 3), "bytes 1-2/*", b"el", b"el"),
+        (None, "bytes 0-4/5", b"hello", b"hello"),
+        ((1, 3), "bytes 1-1/5", b"e", None),
+        ((1, None), "bytes 1-3/5", b"ell", None),
+        ((1, 3), "bytes 0-2/5", b"hel", None),
+        (None, "bytes 0-1/5", b"he", None),
+    ],
+)
+async def test_what_comes_for_a_range_is_just_that_range_or_an_error(byte_range, said, body, given):
+    async def script(connection):
+        await connection.request()
+        await connection.send(answer(206, body, {"Content-Range": said}))
+        await connection.rest()
+
+    async with (
+        ScriptedServer(script) as server,
+        DomoFilesSession(server.origin, auth=DeveloperToken("secret")) as domo,
+    ):
+        opening = domo.open_download(1, byte_range=byte_range)
+        if given is None:
+            with pytest.raises(UnexpectedResponseError, match="others came"):
+                await opening.__aenter__()
+        else:
+            async with opening as stream:
+                assert (stream.size, await stream.read()) == (len(given), given)
 
 
 async def test_a_download_is_read_once_and_inside_of_its_block(domo, data_file_id):
