@@ -518,7 +518,7 @@ def _translated(error: Exception, request: Request[Any], outgoing: Outgoing) -> 
     sent = outgoing.handed
     match error:
         case TimeoutError():
-            problem = "no byte moved for as long as the stall time-out allows"
+            problem = f"no byte moved for {outgoing.watch.stall:g} s (Timeouts.stall)"
             return StalledError(f"{what}: {problem}", request_sent=sent)
         case aiohttp.ClientResponseError():
             problem = "the answer isn't HTTP"
@@ -534,7 +534,7 @@ def _translated(error: Exception, request: Request[Any], outgoing: Outgoing) -> 
 def _why_unconnected(error: Exception) -> str:
     match error:
         case TimeoutError():
-            why = "it took too long"
+            why = "it took too long (Timeouts.connect)"
         case aiohttp.ClientConnectorCertificateError(certificate_error=reason):
             said = getattr(reason, "verify_message", "it isn't for this host")
             why = f"the server's certificate isn't trusted ({said})"
@@ -548,4 +548,4 @@ def _why_unconnected(error: Exception) -> str:
             why = reason
         case _:
             why = "it was closed at once"
-    return why
+    return f"{why}; check the instance's name, the network and the proxy, if there is one"

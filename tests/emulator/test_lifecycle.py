@@ -115,6 +115,9 @@ async def test_requests_are_listed_as_they_arrived(ada, emulator):
     assert (second.operation, second.query["name"]) == ("upload_file", "x")
     assert second.size >= 4
     assert emulator.max_in_flight == 1
+    operation, method, path, query, headers, size, status = second
+    assert (operation, method, path) == ("upload_file", "POST", second.path)
+    assert (query, headers, size, status) == (second.query, second.headers, second.size, 200)
 
 
 async def test_behaviour_can_be_given_from_the_start(make_caller, http):
