@@ -78,6 +78,7 @@ class Naming:
     target: Target
     name: str | None
     content_type: str | None
+    _found: DataFile | None = attrs.field(default=None, init=False)
 
     async def settle(self) -> Sent:
         """Settle all of it; a revision keeps what nobody asked to change."""
@@ -124,6 +125,8 @@ class Naming:
         )
 
     async def _current(self, data_file_id: int) -> DataFile:
-        return await self.shared.attempts.send(
-            requests.get_file(self.shared.rules, data_file_id, expand=("metadata",))
-        )
+        if self._found is None:
+            self._found = await self.shared.attempts.send(
+                requests.get_file(self.shared.rules, data_file_id, expand=("metadata",))
+            )
+        return self._found

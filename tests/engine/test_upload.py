@@ -183,6 +183,15 @@ async def test_a_revision_with_another_name_goes_as_multipart_and_keeps_the_rest
     assert (await domo.get_permissions(first.data_file_id)).public_access
 
 
+@pytest.mark.parametrize("size", [10, 2000])
+async def test_a_revision_asks_once_for_what_it_keeps(domo, emulator, size):
+    data_file_id = await domo.upload_file(b"x", name="x", content_type="text/csv")
+    emulator.requests.clear()
+    result = await domo.upload(DATA[:size], data_file_id=data_file_id)
+    assert result.content_type == "text/csv"
+    assert operations(emulator).count("get_file") == 1
+
+
 async def test_a_simple_upload_spends_one_request(domo, emulator):
     await domo.upload(b"x", name="x")
     assert operations(emulator) == ["upload_file"]
