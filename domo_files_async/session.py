@@ -19,7 +19,7 @@ from domo_files_async.engine import upload as uploads
 from domo_files_async.engine.endpoints import COMPUTE
 from domo_files_async.engine.observers import Observers
 from domo_files_async.engine.options import check_options
-from domo_files_async.engine.shared import close_shared, finished, open_shared
+from domo_files_async.engine.shared import check_loop, close_shared, finished, open_shared
 from domo_files_async.engine.writer import UploadWriter, open_writer
 from domo_files_async.errors import InvalidArgumentError, SessionStateError
 from domo_files_async.protocol import requests
@@ -174,8 +174,8 @@ class DomoFilesSession:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        assert self._opened is not None
         self._check()
+        assert self._opened is not None
         self._shared = None
         others = {task for task in self._tasks if task is not asyncio.current_task()}
         self._closing = asyncio.create_task(close_shared(self._opened, others))
@@ -187,14 +187,7 @@ class DomoFilesSession:
             raise SessionStateError(
                 f"This session is used {when} its `async with`: do it inside of the block"
             )
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            loop = None
-        if loop is not self._loop or os.getpid() != self._process:
-            raise SessionStateError(
-                "This session belongs to another event loop, thread or process: make one there"
-            )
+        check_loop(self._loop, self._process)
         return self._shared
 
     @contextmanager

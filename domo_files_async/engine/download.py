@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
+import os
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -12,6 +14,7 @@ from domo_files_async.engine.destination import checked_output, open_destination
 from domo_files_async.engine.digest import Digest
 from domo_files_async.engine.outcomes import list_revisions
 from domo_files_async.engine.ranges import Fetch
+from domo_files_async.engine.shared import check_loop
 from domo_files_async.engine.transfers import Transfer
 from domo_files_async.errors import (
     ChecksumMismatchError,
@@ -49,6 +52,7 @@ class DownloadStream:
 
     def __init__(self, reply: ReplyStream, *, skip: int, size: int | None, path: str) -> None:
         self._reply = reply
+        self._loop, self._process = asyncio.get_running_loop(), os.getpid()
         self._is_read = False
         self._is_over = False
         self._skip = skip
@@ -62,8 +66,10 @@ class DownloadStream:
         """Give chunks as they arrive.
 
         Raises:
-            SessionStateError: It was read before, or its `async with` is over.
+            SessionStateError: It was read before, its `async with` is over, or this is another
+                event loop.
         """
+        check_loop(self._loop, self._process)
         if self._is_over:
             raise SessionStateError("A download is read inside of its `async with` block")
         if self._is_read:

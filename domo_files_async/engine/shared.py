@@ -15,7 +15,7 @@ from domo_files_async.config import Surface
 from domo_files_async.engine.buffers import Buffers
 from domo_files_async.engine.outcomes import Drafts
 from domo_files_async.engine.threads import Threads
-from domo_files_async.errors import ApiError
+from domo_files_async.errors import ApiError, SessionStateError
 from domo_files_async.events import Aborted, AbortFailed, Event, Observer, notify
 from domo_files_async.planning.outcome import ServerClock
 from domo_files_async.protocol import requests
@@ -41,6 +41,7 @@ __all__ = (
     "Claims",
     "Owned",
     "Shared",
+    "check_loop",
     "close_shared",
     "finished",
     "open_shared",
@@ -239,6 +240,22 @@ async def open_shared(
             shared.threads.close()
             shared.buffers.close()
             await sender.close()
+
+
+def check_loop(owner: asyncio.AbstractEventLoop | None, process: int) -> None:
+    """Check that this is the event loop that a session's things belong to.
+
+    Raises:
+        SessionStateError: It is another one, or none, or another process.
+    """
+    try:
+        here = asyncio.get_running_loop()
+    except RuntimeError:
+        here = None
+    if here is not owner or os.getpid() != process:
+        raise SessionStateError(
+            "This session belongs to another event loop, thread or process: make one there"
+        )
 
 
 async def close_shared(

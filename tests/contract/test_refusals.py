@@ -246,6 +246,27 @@ async def test_a_session_isnt_used_from_a_thread_without_a_loop(domo):
         await asyncio.to_thread(domo.open_download, 1)
 
 
+async def test_a_session_isnt_left_before_it_was_entered(emulator, surface):
+    with pytest.raises(SessionStateError, match="before its `async with`"):
+        await emulator.session("ada", surface=surface).__aexit__(None, None, None)
+
+
+async def test_what_a_session_opened_isnt_used_from_another_loop(domo, emulator):
+    data_file_id = await domo.upload_file(b"data", name="x")
+
+    def elsewhere(use):
+        with pytest.raises(SessionStateError, match="another event loop, thread or process"):
+            asyncio.run(use())
+
+    async with domo.open_upload("y") as writer:
+        await writer.write(b"one")
+        await asyncio.to_thread(elsewhere, lambda: writer.write(b"two"))
+    assert await emulator.content(writer.result.data_file_id) == b"one"
+    async with domo.open_download(data_file_id) as stream:
+        await asyncio.to_thread(elsewhere, stream.read)
+        assert await stream.read() == b"data"
+
+
 async def test_a_session_isnt_closed_from_another_loop(domo):
     def elsewhere():
         with pytest.raises(SessionStateError):
