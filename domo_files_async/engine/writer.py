@@ -96,7 +96,9 @@ class UploadWriter:
             self._closed = True
             if self._offered is not None and not self._offered.done():
                 self._offered.set_result(None)
-        await self._ended
+        # Its own end isn't to look like the caller's: who was cancelled is told by `wait`.
+        await asyncio.wait({self._ended})
+        self._result()
 
     async def stop(self) -> None:
         """End the upload without a commit."""
@@ -139,9 +141,16 @@ class UploadWriter:
 
     def _check(self) -> None:
         if self._ended is not None and self._ended.done():
-            if not self._ended.cancelled():
-                self._ended.result()
+            self._result()
             raise SessionStateError("The upload ended before all was written")
+
+    def _result(self) -> UploadResult:
+        assert self._ended is not None
+        if self._ended.cancelled():
+            raise SessionStateError(
+                "The upload was ended when its session was closed: leave the upload's block first"
+            )
+        return self._ended.result()
 
 
 @asynccontextmanager
