@@ -545,7 +545,7 @@ def _why_unconnected(error: Exception) -> str:
         case aiohttp.ClientProxyConnectionError():
             why = "the proxy can't be reached"
         case OSError(strerror=str(reason)):
-            why = reason
+            why = f"{getattr(error, 'host', 'the server')}: {reason}"
         case _:
             why = "it was closed at once"
     return f"{why}; check the instance's name, the network and the proxy, if there is one"

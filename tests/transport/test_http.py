@@ -420,7 +420,7 @@ async def test_nobody_listening_is_a_connect_error():
 
         body = Chunks(b"x")
         async with opened(Nobody) as http:
-            with pytest.raises(ConnectError) as caught:
+            with pytest.raises(ConnectError, match=r"made: 127.0.0.1: .*; check the") as caught:
                 await http.send(request(), body)
     assert not caught.value.request_sent
     assert body.begun == 0
