@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from domo_files_async.config import Surface
 from domo_files_async.engine.bodies import HeldBody
-from domo_files_async.engine.outcomes import Inquiry, send_once
+from domo_files_async.engine.outcomes import Inquiry, listed, send_once
 from domo_files_async.engine.simple import SimpleUpload, simple_body
 from domo_files_async.engine.source import UNTYPED, guess_type, open_source
 from domo_files_async.engine.threads import sha256_hex
@@ -227,7 +227,7 @@ async def list_files(
         batches = requests.list_files(
             shared.rules, ids=wanted, expand=expand, limit_to_owned=True, user_id=user_id
         )
-    files = [file for batch in batches for file in await shared.attempts.send(batch)]
+    files = await listed(shared, batches)
     if wanted is None:
         return files
     by_id = {file.data_file_id: file for file in files}

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = (
     "is_maintenance_page",
+    "passed",
     "raise_for_error",
     "read_committed",
     "read_data_file",
@@ -91,6 +92,12 @@ def raise_for_error(reply: Reply) -> None:
     default = BadRequestError if reply.status < 500 else ServerError  # noqa: PLR2004
     message, toe = _read_error(reply.body)
     raise _api_error(_ERRORS.get(reply.status, default), reply, message, toe)
+
+
+def passed(reply: Reply) -> Reply:
+    """Give a reply that means success as it is, to be read elsewhere."""
+    raise_for_error(reply)
+    return reply
 
 
 def read_nothing(reply: Reply) -> None:
