@@ -278,7 +278,9 @@ def _check(fault: Fault) -> None:
     answers = fault.status is not None or fault.maintenance
     acts = answers or fault.reset or fault.stall or fault.rate or fault.corrupt or fault.truncate
     wrong = {
-        f"There is no operation {fault.operation!r}": fault.operation not in OPERATIONS | {"*"},
+        f"There is no operation {fault.operation!r}, but {', '.join(sorted(OPERATIONS))}": (
+            fault.operation not in OPERATIONS | {"*"}
+        ),
         f"reset is 'before', 'body' or 'after', not {fault.reset!r}": fault.reset not in _RESETS,
         "times and nth count from 1": min(_or(fault.times, 1), _or(fault.nth, 1)) < 1,
         f"part is from 1 to {_MOST_PARTS}": not 1 <= _or(fault.part, 1) <= _MOST_PARTS,

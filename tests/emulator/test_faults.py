@@ -289,7 +289,7 @@ async def test_a_body_alone_is_what_is_answered(ada, emulator):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ({"operation": "upload"}, "no operation 'upload'"),
+        ({"operation": "upload"}, "no operation 'upload', but abort_"),
         ({"reset": "during"}, "'before', 'body' or 'after'"),
         ({}, "must do something"),
         ({"part": 1}, "must do something"),

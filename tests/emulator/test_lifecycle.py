@@ -9,7 +9,7 @@ import threading
 import aiohttp
 import pytest
 
-from domo_files_async import Surface
+from domo_files_async import InvalidArgumentError, Surface
 from domo_files_async.auth import AppSession, DeveloperToken
 from domo_files_async.emulator import Behaviour, Emulator
 
@@ -132,6 +132,9 @@ async def test_users_and_their_credentials_come_into_being_when_named(emulator):
     assert isinstance(emulator.auth("ada"), DeveloperToken)
     assert isinstance(emulator.auth("ada", surface=Surface.PRODUCT), DeveloperToken)
     assert isinstance(emulator.auth("ada", surface=Surface.APP), AppSession)
+    for make in (emulator.auth, emulator.session):
+        with pytest.raises(InvalidArgumentError, match="'app'"):
+            make("ada", surface="app")
 
 
 @pytest.mark.parametrize("surface", [None, *Surface])
