@@ -223,7 +223,7 @@ class NotFoundError(ApiError):
 class ConflictError(ApiError):
     """409."""
 
-    advice = "The server's state doesn't allow this now"
+    advice = "The server's state doesn't allow this now: look at what is there, then try again"
 
 
 class PayloadTooLargeError(ApiError):
