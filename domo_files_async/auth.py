@@ -7,6 +7,7 @@ Rule 2: what can't be a header's value is refused without being shown.
 from __future__ import annotations
 
 import inspect
+import re
 from typing import TYPE_CHECKING, NoReturn, Protocol, runtime_checkable
 
 from domo_files_async.config import Surface
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
 __all__ = ("AppSession", "Auth", "DeveloperToken")
+
+# https://www.rfc-editor.org/rfc/rfc9110#section-5.6.2
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 @runtime_checkable
@@ -47,7 +51,9 @@ class _HeaderCredential:
     def __init__(
         self, secret: str | Callable[[], str | Awaitable[str]], header: str, what: str
     ) -> None:
-        self._header = _checked(header, "the credential's header name")
+        if not isinstance(header, str) or not _HEADER_NAME.fullmatch(header):
+            raise InvalidArgumentError(f"{header!r} can't be the name of the credential's header")
+        self._header = header
         self._provider = secret if callable(secret) else None
         self._value = None if callable(secret) else _checked(secret, what)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import enum
 import math
+import sys
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -44,13 +45,17 @@ def _whole(*, minimum: int) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
     return check
 
 
-def _number(*, above: float | None = None) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
+def _number(
+    *, above: float | None = None, endless: bool = False
+) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
     wanted = "of at least 0" if above is None else f"above {above:g}"
+    kind = "number" if endless else "finite number"
 
     def check(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
         good = isinstance(value, int | float) and not isinstance(value, bool)
-        if not good or math.isnan(value) or (value < 0 if above is None else value <= above):
-            raise InvalidArgumentError(f"{attribute.name} must be a number {wanted}, not {value!r}")
+        good = good and (value >= 0 if above is None else value > above)
+        if not good or not (value <= sys.float_info.max or (endless and value == math.inf)):
+            raise InvalidArgumentError(f"{attribute.name} must be a {kind} {wanted}, not {value!r}")
 
     return check
 
@@ -103,17 +108,17 @@ class RetryPolicy:
     initial_backoff: float = attrs.field(default=0.5, validator=_number())
     """Seconds before the first retry; doubled for each one after it."""
 
-    max_backoff: float = attrs.field(default=30.0, validator=_number())
+    max_backoff: float = attrs.field(default=30.0, validator=_number(endless=True))
     """Most seconds between two attempts, unless the server asks for more."""
 
     jitter: float = attrs.field(default=0.5, validator=_number())
     """Share of the wait that is left to chance, from 0 to 1."""
 
-    budget: float = attrs.field(default=100.0, validator=_number())
+    budget: float = attrs.field(default=100.0, validator=_number(endless=True))
     """Retries that the session may spend at once; each retry takes one, each success gives back a
     tenth, so that a server in trouble isn't hammered."""
 
-    max_retry_after: float = attrs.field(default=300.0, validator=_number())
+    max_retry_after: float = attrs.field(default=300.0, validator=_number(endless=True))
     """Longest `Retry-After` that is waited for; a longer one ends the attempt with its error."""
 
     def __attrs_post_init__(self) -> None:
@@ -128,5 +133,5 @@ class Timeouts:
     connect: float = attrs.field(default=30.0, validator=_number(above=0))
     """Seconds to make a connection."""
 
-    stall: float = attrs.field(default=60.0, validator=_number(above=0))
+    stall: float = attrs.field(default=60.0, validator=_number(above=0, endless=True))
     """Seconds in which no byte moves, in either direction."""

@@ -185,8 +185,9 @@ class ApiError(DomoFilesError):
     ) -> None:
         said = f": {message}" if message else ""
         support = f" (toe {toe})" if toe else ""
+        wait = f"; it asks to wait {retry_after:g} s" if retry_after else ""
         advice = f". {self.advice}" if self.advice else ""
-        super().__init__(f"{method} {path} was answered with {status}{said}{support}{advice}")
+        super().__init__(f"{method} {path} was answered with {status}{said}{support}{wait}{advice}")
         self.status = status
         self.method = method
         self.path = path
@@ -222,7 +223,7 @@ class NotFoundError(ApiError):
 class ConflictError(ApiError):
     """409."""
 
-    advice = "The server's state doesn't allow this now"
+    advice = "The server's state doesn't allow this now: look at what is there, then try again"
 
 
 class PayloadTooLargeError(ApiError):

@@ -71,6 +71,16 @@ def _entity_id(value: str | int) -> str:
     return str(value)
 
 
+def _text(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if not isinstance(value, str):
+        raise InvalidArgumentError(f"{attribute.name} must be a text, not {value!r}")
+
+
+def _flag(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if not isinstance(value, bool):
+        raise InvalidArgumentError(f"{attribute.name} must be True or False, not {value!r}")
+
+
 def _extra() -> Any:
     return attrs.field(factory=dict, kw_only=True, hash=False, repr=False)
 
@@ -154,7 +164,7 @@ class PermissionEntry:
     Source: Files API, "Get file permissions".
     """
 
-    entity_type: str
+    entity_type: str = attrs.field(validator=_text)
     """`USER`, `GROUP` or whatever else the server says."""
     entity_id: str = attrs.field(converter=_entity_id)
     grant: Grant | str = attrs.field(converter=_grant)
@@ -169,7 +179,13 @@ class PermissionEntry:
 
 
 def _entries(value: Iterable[PermissionEntry]) -> tuple[PermissionEntry, ...]:
-    return tuple(value)
+    return tuple(map(_entry, value))
+
+
+def _entry(value: object) -> PermissionEntry:
+    if not isinstance(value, PermissionEntry):
+        raise InvalidArgumentError(f"An entry must be a PermissionEntry, not {value!r}")
+    return value
 
 
 @attrs.frozen
@@ -179,13 +195,14 @@ class Permissions:
     Source: Files API, "Get file permissions".
     """
 
-    public_access: bool
+    public_access: bool = attrs.field(validator=_flag)
     entries: tuple[PermissionEntry, ...] = attrs.field(default=(), converter=_entries)
     extra: Mapping[str, Any] = _extra()
 
     def with_entry(self, entry: PermissionEntry) -> Permissions:
         """Give the same with *entry*, in place of the one its principal had."""
         entries = list(self.entries)
+        _entry(entry)
         for place, old in enumerate(entries):
             if old.principal == entry.principal:
                 entries[place] = entry

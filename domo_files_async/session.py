@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import ssl as tls
 from collections import Counter
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, Self
@@ -19,13 +18,15 @@ from domo_files_async.engine import endpoints
 from domo_files_async.engine import upload as uploads
 from domo_files_async.engine.endpoints import COMPUTE
 from domo_files_async.engine.observers import Observers
-from domo_files_async.engine.shared import close_shared, finished, open_shared
+from domo_files_async.engine.options import check_options
+from domo_files_async.engine.shared import check_loop, close_shared, finished, open_shared
 from domo_files_async.engine.writer import UploadWriter, open_writer
 from domo_files_async.errors import InvalidArgumentError, SessionStateError
 from domo_files_async.protocol import requests
 from domo_files_async.protocol.surface import parse_instance, surface_rules
 
 if TYPE_CHECKING:
+    import ssl as tls
     from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator, Sequence
     from contextlib import AbstractAsyncContextManager, AbstractContextManager
     from datetime import datetime
@@ -97,15 +98,6 @@ class DomoFilesSession:
         user_agent: str | None = None,
         allow_insecure: bool = False,
     ) -> None:
-        if ssl is not None and not isinstance(ssl, tls.SSLContext):
-            raise InvalidArgumentError(
-                f"ssl must be an ssl.SSLContext, not {ssl!r}: certificates are always verified; to "
-                "trust one of your own, load it into a context"
-            )
-        self._instance = parse_instance(instance, allow_insecure=allow_insecure)
-        own: Surface = getattr(auth, "surface", Surface.PRODUCT)
-        self._rules = surface_rules(surface or own, prefix=self._instance.prefix)
-        self._observers = Observers(observer)
         self._options: dict[str, Any] = {
             "auth": auth,
             "transfer": transfer,
@@ -114,10 +106,16 @@ class DomoFilesSession:
             "ssl": ssl,
             "proxy": proxy,
             "trust_env": trust_env,
-            "client": http,
-            "observer": self._observers,
+            "http": http,
+            "observer": observer,
             "user_agent": user_agent,
         }
+        here = {"surface": surface, "allow_insecure": allow_insecure}
+        check_options({**self._options, **here})
+        self._instance = parse_instance(instance, allow_insecure=allow_insecure)
+        own: Surface = getattr(auth, "surface", Surface.PRODUCT)
+        self._rules = surface_rules(surface or own, prefix=self._instance.prefix)
+        self._options["observer"] = self._observers = Observers(observer)
         self._opened: AbstractAsyncContextManager[Shared] | None = None
         self._shared: Shared | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -176,8 +174,8 @@ class DomoFilesSession:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        assert self._opened is not None
         self._check()
+        assert self._opened is not None
         self._shared = None
         others = {task for task in self._tasks if task is not asyncio.current_task()}
         self._closing = asyncio.create_task(close_shared(self._opened, others))
@@ -189,14 +187,7 @@ class DomoFilesSession:
             raise SessionStateError(
                 f"This session is used {when} its `async with`: do it inside of the block"
             )
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            loop = None
-        if loop is not self._loop or os.getpid() != self._process:
-            raise SessionStateError(
-                "This session belongs to another event loop, thread or process: make one there"
-            )
+        check_loop(self._loop, self._process)
         return self._shared
 
     @contextmanager

@@ -68,6 +68,28 @@ def test_what_cant_be_a_grant_is_refused(grant):
         PermissionEntry("USER", 7, grant)
 
 
+@pytest.mark.parametrize("entity_type", [None, 7, ["USER"]], ids=repr)
+def test_what_cant_be_a_kind_of_principal_is_refused(entity_type):
+    with pytest.raises(InvalidArgumentError, match="entity_type"):
+        PermissionEntry(entity_type, 7, Grant.READ)
+
+
+@pytest.mark.parametrize("public", ["no", "false", 0, None], ids=repr)
+def test_public_or_not_is_no_matter_of_opinion(public):
+    with pytest.raises(InvalidArgumentError, match="public_access"):
+        Permissions(public)
+    with pytest.raises(InvalidArgumentError, match="public_access"):
+        Permissions(public_access=False).with_public_access(public)
+
+
+@pytest.mark.parametrize("entry", [None, ("USER", 7), {"entityType": "USER"}], ids=repr)
+def test_what_is_no_entry_is_refused(entry):
+    with pytest.raises(InvalidArgumentError, match="PermissionEntry"):
+        Permissions(public_access=False, entries=[READ, entry])
+    with pytest.raises(InvalidArgumentError, match="PermissionEntry"):
+        Permissions(public_access=False).with_entry(entry)
+
+
 def test_an_entry_replaces_the_one_that_its_principal_had_and_only_that():
     before = Permissions(False, [READ, GROUP], extra={"x": 1})
     stronger = PermissionEntry("USER", 7, Grant.ADMIN)

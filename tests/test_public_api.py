@@ -220,7 +220,9 @@ def test_every_attribute_that_an_error_documents_is_set(cls):
 @pytest.mark.parametrize("cls", ANSWERS[1:], ids=lambda cls: cls.__name__)
 def test_an_answer_says_what_happened_to_what_and_what_to_do(cls):
     said = str(make(cls))
-    assert said.startswith("GET /domo/x was answered with 503: Out of order (toe AB12). ")
+    assert said.startswith(
+        "GET /domo/x was answered with 503: Out of order (toe AB12); it asks to wait 2.5 s. "
+    )
     assert said.endswith(cls.advice)
     assert len(cls.advice) > 20
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from domo_files_async.auth import AppSession, DeveloperToken
 from domo_files_async.config import Surface
+from domo_files_async.errors import InvalidArgumentError
 from domo_files_async.session import DomoFilesSession
 
 if TYPE_CHECKING:
@@ -16,6 +17,8 @@ __all__ = ("make_auth", "make_session")
 
 def make_auth(credential: str, surface: Surface | None) -> Auth:
     """Make the credential of a user for a surface."""
+    if not isinstance(surface, Surface | None):
+        raise InvalidArgumentError(f"surface must be a Surface, not {surface!r}")
     return AppSession(credential) if surface is Surface.APP else DeveloperToken(credential)
 
 

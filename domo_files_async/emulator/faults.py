@@ -118,6 +118,11 @@ class ReceivedRequest:
     took: int | None = attrs.field(default=None, eq=False)
     fault: Fault | None = attrs.field(default=None, eq=False, repr=False)
 
+    def __iter__(self) -> Iterator[object]:
+        """Give the first seven, for those who take it apart."""
+        yield from (self.operation, self.method, self.path, self.query)
+        yield from (self.headers, self.size, self.status)
+
 
 @attrs.define(kw_only=True, eq=False)
 class Fault:
@@ -192,7 +197,8 @@ class Faults:
             times: How many requests meet it; `None` for all.
             status: Answered in place of the real answer, without processing.
             headers: Of that answer.
-            body: Of that answer; by default an error in the API's shape.
+            body: Of that answer; by default an error in the API's shape. Alone, it is the body
+                of a 200.
             maintenance: Answer with the maintenance page, with status 503 unless given.
             early: Answer before the request's body is read, and close.
             reset: Reset the connection: `"before"` the request's body is read, in mid-`"body"`
@@ -209,6 +215,8 @@ class Faults:
         Raises:
             ValueError: The words say nothing, or don't fit together.
         """
+        if body is not None and status is None and not (maintenance or reset):
+            status = 200
         fault = Fault(
             operation=operation,
             part=part,
@@ -270,7 +278,9 @@ def _check(fault: Fault) -> None:
     answers = fault.status is not None or fault.maintenance
     acts = answers or fault.reset or fault.stall or fault.rate or fault.corrupt or fault.truncate
     wrong = {
-        f"There is no operation {fault.operation!r}": fault.operation not in OPERATIONS | {"*"},
+        f"There is no operation {fault.operation!r}, but {', '.join(sorted(OPERATIONS))}": (
+            fault.operation not in OPERATIONS | {"*"}
+        ),
         f"reset is 'before', 'body' or 'after', not {fault.reset!r}": fault.reset not in _RESETS,
         "times and nth count from 1": min(_or(fault.times, 1), _or(fault.nth, 1)) < 1,
         f"part is from 1 to {_MOST_PARTS}": not 1 <= _or(fault.part, 1) <= _MOST_PARTS,

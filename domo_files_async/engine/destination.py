@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeAlias
 from zlib import crc32
 
+from domo_files_async.engine.views import is_open_for
 from domo_files_async.errors import DestinationError, InvalidArgumentError
 from domo_files_async.planning.names import safe_file_name
 
@@ -36,6 +37,7 @@ __all__ = (
     "DownloadOutput",
     "FileDestination",
     "WriterDestination",
+    "checked_output",
     "open_destination",
 )
 
@@ -370,7 +372,13 @@ class WriterDestination:
         self._is_async = inspect.iscoroutinefunction(writer.write)
 
     async def open(self) -> None:
-        """Need nothing."""
+        """Need nothing but leave to write.
+
+        Raises:
+            DestinationError: It is open for reading.
+        """
+        if is_open_for(self._writer, "r"):
+            raise DestinationError(f"{self._writer!r} can't be written: it isn't open for writing")
 
     async def take_up(self, total: int | None) -> int:  # noqa: ARG002 - nothing is there
         """Begin at the beginning."""
@@ -398,7 +406,8 @@ class WriterDestination:
                 await self._writer.write(data)
             else:
                 await self._threads.run(self._write_all, data)
-        except OSError as error:
+        except (OSError, ValueError) as error:
+            # A closed file says so with a ValueError.
             raise DestinationError(
                 f"The destination can't be written after {self._written} bytes: {error}"
             ) from error
@@ -453,24 +462,38 @@ async def open_destination(
         DestinationError: Something is there already, or nothing can be written there.
     """
     destination: Destination
+    output = checked_output(given)
+    if isinstance(output, str):
+        path = Path(output)
+        if await threads.run(path.is_dir):
+            path = path / safe_file_name(name, fallback=fallback)
+        elif output.endswith(("/", os.sep)):
+            raise DestinationError(f"{output} is no directory: make it first")
+        destination = FileDestination(path, threads, overwrite=overwrite, identity=identity)
+    else:
+        destination = WriterDestination(output, threads)
+    await destination.open()
+    return destination
+
+
+def checked_output(given: object) -> Any:
+    """Give a path as a text, and a writable as it is.
+
+    Raises:
+        InvalidArgumentError: It is neither.
+    """
     if isinstance(given, str | os.PathLike):
         text = os.fspath(given)
         if not isinstance(text, str) or not text or "\0" in text:
             raise InvalidArgumentError(f"{given!r} can't be a destination's path")
-        path = Path(text)
-        if await threads.run(path.is_dir):
-            path = path / safe_file_name(name, fallback=fallback)
-        elif text.endswith(("/", os.sep)):
-            raise DestinationError(f"{text} is no directory: make it first")
-        destination = FileDestination(path, threads, overwrite=overwrite, identity=identity)
-    elif hasattr(given, "write"):
-        destination = WriterDestination(given, threads)
-    else:
+        return text
+    if not callable(getattr(given, "write", None)):
         raise InvalidArgumentError(
             f"A {type(given).__name__} is no destination: give a path or something with a write"
         )
-    await destination.open()
-    return destination
+    if isinstance(given, io.TextIOBase) or isinstance(getattr(given, "encoding", None), str):
+        raise InvalidArgumentError(f"{given!r} takes text, not bytes: open it in binary mode")
+    return given
 
 
 def _not_through_links(path: str, flags: int) -> int:

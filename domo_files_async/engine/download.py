@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
+import os
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import attrs
 
-from domo_files_async.engine.destination import open_destination
+from domo_files_async.engine.destination import checked_output, open_destination
 from domo_files_async.engine.digest import Digest
 from domo_files_async.engine.outcomes import list_revisions
 from domo_files_async.engine.ranges import Fetch
+from domo_files_async.engine.shared import check_loop
 from domo_files_async.engine.transfers import Transfer
 from domo_files_async.errors import (
     ChecksumMismatchError,
+    SessionStateError,
     TransportError,
     UnexpectedResponseError,
 )
 from domo_files_async.events import Progress
 from domo_files_async.models import DownloadResult
 from domo_files_async.protocol import requests
+from domo_files_async.protocol.arguments import checked_flag, checked_function
 from domo_files_async.protocol.headers import read_content_disposition, read_content_range
 
 if TYPE_CHECKING:
@@ -47,6 +52,9 @@ class DownloadStream:
 
     def __init__(self, reply: ReplyStream, *, skip: int, size: int | None, path: str) -> None:
         self._reply = reply
+        self._loop, self._process = asyncio.get_running_loop(), os.getpid()
+        self._is_read = False
+        self._is_over = False
         self._skip = skip
         self._path = path
         self.size = size
@@ -55,7 +63,18 @@ class DownloadStream:
         self.etag = reply.headers.get("etag")
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        """Give chunks as they arrive."""
+        """Give chunks as they arrive.
+
+        Raises:
+            SessionStateError: It was read before, its `async with` is over, or this is another
+                event loop.
+        """
+        check_loop(self._loop, self._process)
+        if self._is_over:
+            raise SessionStateError("A download is read inside of its `async with` block")
+        if self._is_read:
+            raise SessionStateError("A download is read once: open it again")
+        self._is_read = True
         skip, left = self._skip, self.size
         async for chunk in self._reply.chunks():
             wanted = chunk[skip:]
@@ -88,22 +107,28 @@ async def open_stream(
     )
     async with shared.attempts.open_stream(request) as reply:
         start, stop = byte_range or (0, None)
+        skip, end = start, reply.content_length
         if reply.status == 206:  # noqa: PLR2004 - Partial Content
             given = read_content_range(reply.headers.get("content-range"))
-            if given is None or given.start != start:
+            if given is None or given.start != start or given.stop < _least(stop, given.total):
                 raise UnexpectedResponseError(
-                    f"bytes from {start} were asked, and others came",
+                    f"bytes from {start} to {stop or 'the end'} were asked, and others came",
                     status=reply.status,
                     method=request.method,
                     path=request.path,
                     field="Content-Range",
                 )
-            yield DownloadStream(reply, skip=0, size=given.stop - given.start, path=request.path)
-            return
-        total = reply.content_length
-        size = total if stop is None else stop if total is None else min(stop, total)
-        size = None if size is None else max(0, size - start)
-        yield DownloadStream(reply, skip=start, size=size, path=request.path)
+            skip, end = 0, given.stop
+        size = None if stop is None and end is None else max(0, _least(stop, end) - start)
+        stream = DownloadStream(reply, skip=skip, size=size, path=request.path)
+        try:
+            yield stream
+        finally:
+            stream._is_over = True  # noqa: SLF001 - its own module's
+
+
+def _least(*ends: int | None) -> int:
+    return min((end for end in ends if end is not None), default=0)
 
 
 async def download(
@@ -118,6 +143,11 @@ async def download(
     resume: bool,
 ) -> DownloadResult:
     """Download to whatever the caller gave; see `DomoFilesSession.download`."""
+    requests.download(shared.rules, data_file_id, revision_id=revision_id)
+    checked_output(given)
+    checked_function("progress", progress)
+    for flag, value in (("verify", verify), ("overwrite", overwrite), ("resume", resume)):
+        checked_flag(flag, value)
     file = await shared.attempts.send(requests.get_file(shared.rules, data_file_id))
     revision = file.current_revision
     if revision_id is not None and (

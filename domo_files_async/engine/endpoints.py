@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from domo_files_async.config import Surface
 from domo_files_async.engine.bodies import HeldBody
-from domo_files_async.engine.outcomes import Inquiry, send_once
+from domo_files_async.engine.outcomes import Inquiry, listed, send_once
 from domo_files_async.engine.simple import SimpleUpload, simple_body
-from domo_files_async.engine.source import UNTYPED, BytesSource, guess_type, open_source
+from domo_files_async.engine.source import UNTYPED, guess_type, open_source
 from domo_files_async.engine.threads import sha256_hex
+from domo_files_async.engine.views import view_of
 from domo_files_async.errors import (
     ConflictError,
     DomoFilesError,
@@ -24,6 +25,7 @@ from domo_files_async.models import CommittedUpload, PermissionEntry
 from domo_files_async.planning.outcome import Ambiguous, Made, look_delays
 from domo_files_async.planning.retry import is_answer_lost
 from domo_files_async.protocol import requests
+from domo_files_async.protocol.arguments import checked_ids
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -122,21 +124,21 @@ async def upload_part(
     checksum: Checksum,
 ) -> None:
     """Send one part of the caller's own multipart session."""
-    if not isinstance(part, bytes | bytearray | memoryview):
+    view = view_of(part)
+    if view is None:
         raise InvalidArgumentError(f"A part must be bytes, not {type(part).__name__}")
-    source = BytesSource(part)
     digest = None if isinstance(checksum, _Compute) else checksum
     requests.upload_part(
         shared.rules, session_id, index, content_type=content_type, checksum=digest
     )
     if isinstance(checksum, _Compute):
-        digest = await shared.threads.run_on((), sha256_hex, [source.view])
+        digest = await shared.threads.run_on((), sha256_hex, [view])
     request = requests.upload_part(
         shared.rules, session_id, index, content_type=content_type, checksum=digest
     )
     async with shared.limits.permit(session_id):
-        await shared.attempts.send(request, HeldBody([source.view]))
-    shared.drafts.part_sent(session_id, index, source.size)
+        await shared.attempts.send(request, HeldBody([view]))
+    shared.drafts.part_sent(session_id, index, len(view))
 
 
 async def create_session(
@@ -212,7 +214,7 @@ async def list_files(
     limit_to_owned: bool,
 ) -> list[DataFile]:
     """List data files in as many requests as it takes, in the order asked."""
-    wanted = None if ids is None else list(ids)
+    wanted = None if ids is None else checked_ids(ids)
     asks_who = limit_to_owned is True and shared.rules.surface is Surface.PRODUCT
     batches = requests.list_files(
         shared.rules,
@@ -225,7 +227,7 @@ async def list_files(
         batches = requests.list_files(
             shared.rules, ids=wanted, expand=expand, limit_to_owned=True, user_id=user_id
         )
-    files = [file for batch in batches for file in await shared.attempts.send(batch)]
+    files = await listed(shared, batches)
     if wanted is None:
         return files
     by_id = {file.data_file_id: file for file in files}
@@ -305,8 +307,10 @@ async def change_access(
         if not isinstance(entry, PermissionEntry):
             raise InvalidArgumentError(f"Entries are PermissionEntry objects, not {entry!r}")
     for one in principals:
-        if not isinstance(one, tuple) or len(one) != 2:  # noqa: PLR2004 - type and id
-            raise InvalidArgumentError(f"A principal is (entity_type, entity_id), not {one!r}")
+        match one:
+            case (str(), str() | int()) if isinstance(one, tuple) and not isinstance(one[1], bool):
+                continue
+        raise InvalidArgumentError(f"A principal is (entity_type, entity_id), not {one!r}")
     reading = requests.get_permissions(shared.rules, data_file_id)
     now = wanted = await shared.attempts.send(reading)
     for entry in entries:
@@ -331,4 +335,4 @@ def _inquiry(operation: str, *, data_file_id: int | None = None) -> Inquiry:
 
 
 def _typed(given: str | None, said: str | None, name: str | None) -> str:
-    return given or said or guess_type(name) or UNTYPED
+    return (said or guess_type(name) or UNTYPED) if given is None else given

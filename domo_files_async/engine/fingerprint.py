@@ -80,7 +80,7 @@ async def fingerprint(
 
 
 def _status(given: Any) -> Fingerprint | None:
-    if hasattr(given, "filename") and hasattr(given, "file"):
+    if hasattr(given, "file") and hasattr(given, "filename"):
         given = given.file
     try:
         if isinstance(given, str | os.PathLike):

@@ -125,7 +125,7 @@ class UploadJournal:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        said = os.fspath(path)
+        said = os.fspath(path) if isinstance(path, str | os.PathLike) else None
         if not isinstance(said, str) or not said or "\0" in said:
             raise InvalidArgumentError(f"{path!r} can't be a journal's path")
         self.path = Path(said).absolute()

@@ -10,7 +10,7 @@ import asyncio
 from collections import OrderedDict
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 
@@ -28,21 +28,26 @@ from domo_files_async.planning.outcome import (
 )
 from domo_files_async.planning.retry import is_answer_lost
 from domo_files_async.protocol import requests
+from domo_files_async.protocol.responses import passed
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable, Iterable, Iterator
     from datetime import datetime
 
     from domo_files_async.engine.shared import Shared
     from domo_files_async.models import DataFile, Revision
     from domo_files_async.planning.outcome import Evidence
+    from domo_files_async.protocol.messages import Request
 
-__all__ = ("Drafts", "Inquiry", "list_revisions", "looked_for_later", "seek", "send_once")
+__all__ = ("Drafts", "Inquiry", "list_revisions", "listed", "looked_for_later", "seek", "send_once")
 
 T = TypeVar("T")
 
 _COMMIT = "commit_multipart_session"
 _REMEMBERED = 10_000
+_LONG = 64 * 1024
+"""Bytes of an answer above which reading it would hold up the loop."""
+
 _looked_for_later: ContextVar[bool] = ContextVar("looked_for_later", default=False)
 
 
@@ -169,13 +174,24 @@ async def _own_files(shared: Shared, sought: Sought) -> list[DataFile]:
     (request,) = requests.list_files(shared.rules, limit_to_owned=True, user_id=user_id)
     alike = [
         file.data_file_id
-        for file in await shared.attempts.send(request)
+        for file in await listed(shared, [request])
         if file.data_file_id not in sought.known and sought.name in {None, file.name}
     ]
     if not alike:
         return []
     batches = requests.list_files(shared.rules, ids=alike, expand=("revisions",))
-    return [file for batch in batches for file in await shared.attempts.send(batch)]
+    return await listed(shared, batches)
+
+
+async def listed(shared: Shared, batches: Iterable[Request[list[DataFile]]]) -> list[DataFile]:
+    """Send requests for lists, and read long answers off the loop."""
+    files: list[DataFile] = []
+    for batch in batches:
+        kept: Any = passed
+        reply: Any = await shared.attempts.send(attrs.evolve(batch, reader=kept))
+        is_long = len(reply.body) > _LONG
+        files += await shared.threads.run(batch.reader, reply) if is_long else batch.reader(reply)
+    return files
 
 
 async def list_revisions(shared: Shared, data_file_id: int) -> list[Revision]:

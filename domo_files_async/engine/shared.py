@@ -15,7 +15,7 @@ from domo_files_async.config import Surface
 from domo_files_async.engine.buffers import Buffers
 from domo_files_async.engine.outcomes import Drafts
 from domo_files_async.engine.threads import Threads
-from domo_files_async.errors import ApiError, DomoFilesError
+from domo_files_async.errors import ApiError, SessionStateError
 from domo_files_async.events import Aborted, AbortFailed, Event, Observer, notify
 from domo_files_async.planning.outcome import ServerClock
 from domo_files_async.protocol import requests
@@ -41,6 +41,7 @@ __all__ = (
     "Claims",
     "Owned",
     "Shared",
+    "check_loop",
     "close_shared",
     "finished",
     "open_shared",
@@ -171,7 +172,7 @@ class Shared:
             request = requests.abort_multipart_session(self.rules, session_id)
             # A cancelled caller waits for it.
             await self.attempts.send(request, urgent=True)
-        except DomoFilesError as error:
+        except Exception as error:  # noqa: BLE001 - whatever a caller's Auth raises
             self.emit(AbortFailed(session_id=session_id, error=error, transfer=transfer))
             return isinstance(error, ApiError) and error.status in _GONE
         self.emit(Aborted(session_id=session_id, transfer=transfer))
@@ -192,7 +193,7 @@ async def open_shared(
     ssl: tls.SSLContext | None,
     proxy: str | None,
     trust_env: bool,
-    client: HttpClient | None,
+    http: HttpClient | None,
 ) -> AsyncIterator[Shared]:
     """Make a session's tools, and put them away at the end: what is left open is aborted."""
     clock = ServerClock()
@@ -201,7 +202,7 @@ async def open_shared(
         adaptive=transfer.adaptive,
         rate=transfer.max_upload_bytes_per_second,
     )
-    http = Http(
+    sender = Http(
         instance,
         auth=auth,
         timeouts=timeouts,
@@ -209,7 +210,7 @@ async def open_shared(
         ssl=ssl,
         proxy=proxy,
         trust_env=trust_env,
-        client=client,
+        client=http,
         on_date=clock.observe,
         pace=limits.pace,
         meter=limits,
@@ -220,14 +221,14 @@ async def open_shared(
         rules=rules,
         transfer=transfer,
         retry=retry,
-        attempts=Attempts(http, auth=auth, policy=retry, limits=limits, observer=observer),
+        attempts=Attempts(sender, auth=auth, policy=retry, limits=limits, observer=observer),
         limits=limits,
         buffers=Buffers(transfer.memory_budget),
         threads=Threads(os.cpu_count() or 1),
         clock=clock,
         observer=observer,
     )
-    await http.open()
+    await sender.open()
     try:
         yield shared
     finally:
@@ -238,7 +239,23 @@ async def open_shared(
         finally:
             shared.threads.close()
             shared.buffers.close()
-            await http.close()
+            await sender.close()
+
+
+def check_loop(owner: asyncio.AbstractEventLoop | None, process: int) -> None:
+    """Check that this is the event loop that a session's things belong to.
+
+    Raises:
+        SessionStateError: It is another one, or none, or another process.
+    """
+    try:
+        here = asyncio.get_running_loop()
+    except RuntimeError:
+        here = None
+    if here is not owner or os.getpid() != process:
+        raise SessionStateError(
+            "This session belongs to another event loop, thread or process: make one there"
+        )
 
 
 async def close_shared(

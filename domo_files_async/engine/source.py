@@ -22,10 +22,16 @@ import aiofiles.threadpool
 import attrs
 
 from domo_files_async.engine.threads import update_digest
-from domo_files_async.errors import InvalidArgumentError, SourceChangedError, SourceError
+from domo_files_async.engine.views import checked_chunk, is_open_for, view_of
+from domo_files_async.errors import (
+    DomoFilesError,
+    InvalidArgumentError,
+    SourceChangedError,
+    SourceError,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterator
 
     from domo_files_async.engine.buffers import Buffers, Lease, Spare
     from domo_files_async.engine.threads import Threads
@@ -40,7 +46,6 @@ __all__ = (
     "Source",
     "StreamSource",
     "UploadInput",
-    "checked_chunk",
     "guess_type",
     "open_source",
 )
@@ -181,10 +186,12 @@ class AsyncFileSource:
         """Fill *view*, a piece of the lease's memory, from *offset*; see `FileSource.fill`."""
         size = len(view)
         async with self._lock:
-            await self._file.seek(self._start + offset)
+            with _translated(self._what):
+                await self._file.seek(self._start + offset)
             done = 0
             while done < size:
-                data = checked_chunk(await self._file.read(min(size - done, _READ_SIZE)))
+                with _translated(self._what):
+                    data = checked_chunk(await self._file.read(min(size - done, _READ_SIZE)))
                 if not data:
                     raise _shrunk(self._what, offset + done, self.size)
                 view[done : done + len(data)] = data
@@ -207,7 +214,8 @@ class AsyncFileSource:
     async def check(self) -> None:
         """Raise `SourceChangedError` if the file has another size than at the beginning."""
         async with self._lock:
-            size = await self._file.seek(0, os.SEEK_END) - self._start
+            with _translated(self._what):
+                size = await self._file.seek(0, os.SEEK_END) - self._start
         if size != self.size:
             raise SourceChangedError(
                 f"{self._what} had {self.size} bytes and has {size} now; nothing was committed. "
@@ -228,7 +236,7 @@ class BytesSource:
         name: str | None = None,
         spare: Spare | None = None,
     ) -> None:
-        self.view = memoryview(data).cast("B")
+        self.view = checked_chunk(data)
         self.size = len(self.view)
         self.name = name
         self.content_type: str | None = None
@@ -288,14 +296,15 @@ async def open_source(source: UploadInput, threads: Threads, buffers: Buffers) -
     given: Any = source
     if isinstance(given, str | os.PathLike):
         return await _open_path(given, threads, buffers)
-    if isinstance(given, bytes | bytearray | memoryview):
-        return BytesSource(given)
-    if hasattr(given, "filename") and hasattr(given, "file"):
+    view = None if hasattr(given, "read") else view_of(given)
+    if view is not None:
+        return BytesSource(view)
+    if hasattr(given, "file") and hasattr(given, "filename"):
         upload = await open_source(given.file, threads, buffers)
         upload.name = PurePath(given.filename).name if given.filename else None
         upload.content_type = getattr(given, "content_type", None) or None
         return upload
-    if isinstance(given, io.TextIOBase):
+    if isinstance(given, io.TextIOBase) or isinstance(getattr(given, "encoding", None), str):
         raise InvalidArgumentError(f"{given!r} gives text, not bytes: open it in binary mode")
     read = getattr(given, "read", None)
     if inspect.iscoroutinefunction(read):
@@ -419,13 +428,13 @@ def _locked_reader(file: Any, start: int, lock: threading.Lock) -> Callable[[int
 async def _open_file(file: Any, threads: Threads) -> Source:
     name = _name_of(file)
     what = _describe(file, name)
-    if not (hasattr(file, "seek") and (not hasattr(file, "seekable") or file.seekable())):
-        return StreamSource(_read_in_threads(file, threads), name=name)
     lock = threading.Lock()
-    try:
+    with _translated(what):
+        if is_open_for(file, "w", "a", "x"):
+            raise SourceError(f"{what} can't be read: it isn't open for reading")
+        if not (hasattr(file, "seek") and (not hasattr(file, "seekable") or file.seekable())):
+            return StreamSource(_read_in_threads(file, threads), name=name)
         start, size, state = await threads.run(_measure, file, lock)
-    except (OSError, ValueError) as error:
-        raise SourceError(f"{what} can't be read: {error}") from error
     return FileSource(
         threads,
         what,
@@ -449,14 +458,15 @@ def _measure(file: Any, lock: threading.Lock) -> tuple[int, int, object]:
 async def _open_async_file(file: Any, threads: Threads) -> Source:
     name = _name_of(file)
     can_seek = hasattr(file, "seek") and hasattr(file, "tell")
-    if can_seek and hasattr(file, "seekable"):
-        answer = file.seekable()
-        can_seek = await answer if inspect.isawaitable(answer) else answer
-    if not can_seek:
-        return StreamSource(_read_through(file), name=name)
-    start = await file.tell()
-    end = await file.seek(0, os.SEEK_END)
-    await file.seek(start)
+    with _translated(_describe(file, name)):
+        if can_seek and hasattr(file, "seekable"):
+            answer = file.seekable()
+            can_seek = await answer if inspect.isawaitable(answer) else answer
+        if not can_seek:
+            return StreamSource(_read_through(file), name=name)
+        start = await file.tell()
+        end = await file.seek(0, os.SEEK_END)
+        await file.seek(start)
     return AsyncFileSource(threads, file, start=start, size=max(0, end - start), name=name)
 
 
@@ -472,17 +482,15 @@ async def _read_in_threads(file: Any, threads: Threads) -> AsyncIterator[memoryv
         yield chunk
 
 
-def checked_chunk(chunk: object) -> memoryview:
-    """Give a view of the bytes that a source gave.
-
-    Raises:
-        InvalidArgumentError: They are none.
-    """
-    if isinstance(chunk, bytes | bytearray | memoryview):
-        return memoryview(chunk).cast("B")
-    raise InvalidArgumentError(
-        f"The source gave {type(chunk).__name__} where bytes were due: is it in text mode?"
-    )
+@contextlib.contextmanager
+def _translated(what: str) -> Iterator[None]:
+    try:
+        yield
+    except DomoFilesError:
+        raise
+    except (OSError, ValueError) as error:
+        # A closed file says so with a ValueError.
+        raise SourceError(f"{what} can't be read: {error}") from error
 
 
 def _changed(what: str) -> SourceChangedError:

@@ -84,6 +84,7 @@ class Naming:
     target: Target
     name: str | None
     content_type: str | None
+    _found: DataFile | None = attrs.field(default=None, init=False)
 
     def check(self) -> None:
         """Raise `InvalidArgumentError` for what the caller said and no server can be told."""
@@ -118,7 +119,7 @@ class Naming:
 
     def sent(self, description: str | None) -> Sent:
         """Give what the server is told, as far as it is settled."""
-        content_type = self.content_type or UNTYPED
+        content_type = UNTYPED if self.content_type is None else self.content_type
         return Sent(name=self.name, description=description, content_type=content_type)
 
     def opening(self, sent: Sent) -> Request[SessionId]:
@@ -140,6 +141,8 @@ class Naming:
         )
 
     async def _current(self, data_file_id: int) -> DataFile:
-        return await self.shared.attempts.send(
-            requests.get_file(self.shared.rules, data_file_id, expand=("metadata",))
-        )
+        if self._found is None:
+            self._found = await self.shared.attempts.send(
+                requests.get_file(self.shared.rules, data_file_id, expand=("metadata",))
+            )
+        return self._found

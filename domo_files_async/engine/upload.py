@@ -37,6 +37,7 @@ from domo_files_async.planning.parts import (
     stream_ceiling,
     stream_part_size,
 )
+from domo_files_async.protocol.arguments import checked_flag, checked_function
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -109,7 +110,9 @@ class _Upload:
             shared=self.shared,
             target=self.target,
             name=name,
-            content_type=(self.target.content_type or self.source.content_type or guess_type(name)),
+            content_type=self.source.content_type or guess_type(name)
+            if self.target.content_type is None
+            else self.target.content_type,
         )
 
     async def run(self) -> UploadResult:
@@ -121,7 +124,10 @@ class _Upload:
 
     def _check(self) -> None:
         """Refuse what can't be sent, before a byte is read."""
-        if self.verify not in {"parts", "sha256", "none"}:
+        checked_function("progress", self.progress)
+        if self.target.public is not None:
+            checked_flag("public", self.target.public)
+        if self.verify not in ("parts", "sha256", "none"):
             raise InvalidArgumentError(
                 f"verify must be 'parts', 'sha256' or 'none', not {self.verify!r}"
             )

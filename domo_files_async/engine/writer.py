@@ -7,10 +7,12 @@ its bytes were taken, so that they wait while the memory budget is full.
 from __future__ import annotations
 
 import asyncio
+import os
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from domo_files_async.engine.source import checked_chunk
+from domo_files_async.engine.shared import check_loop
+from domo_files_async.engine.views import checked_chunk
 from domo_files_async.errors import SessionStateError
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ class UploadWriter:
     """Takes bytes for an upload; its `async with` commits on a clean exit, and aborts otherwise."""
 
     def __init__(self) -> None:
+        self._loop, self._process = asyncio.get_running_loop(), os.getpid()
         self._turn = asyncio.Lock()
         self._offered: asyncio.Future[memoryview | None] | None = None
         self._taken: asyncio.Future[None] | None = None
@@ -55,10 +58,11 @@ class UploadWriter:
 
         Raises:
             SessionStateError: The upload's `async with` was left, or a write was cancelled before:
-                such an upload isn't committed.
+                such an upload isn't committed. Or this is another event loop.
             DomoFilesError: The upload failed meanwhile.
         """
         view = checked_chunk(chunk)
+        check_loop(self._loop, self._process)
         async with self._turn:
             if self._closed:
                 raise SessionStateError("This upload is closed: open another one")
@@ -92,7 +96,9 @@ class UploadWriter:
             self._closed = True
             if self._offered is not None and not self._offered.done():
                 self._offered.set_result(None)
-        await self._ended
+        # Its own end isn't to look like the caller's: who was cancelled is told by `wait`.
+        await asyncio.wait({self._ended})
+        self._result()
 
     async def stop(self) -> None:
         """End the upload without a commit."""
@@ -135,9 +141,16 @@ class UploadWriter:
 
     def _check(self) -> None:
         if self._ended is not None and self._ended.done():
-            if not self._ended.cancelled():
-                self._ended.result()
+            self._result()
             raise SessionStateError("The upload ended before all was written")
+
+    def _result(self) -> UploadResult:
+        assert self._ended is not None
+        if self._ended.cancelled():
+            raise SessionStateError(
+                "The upload was ended when its session was closed: leave the upload's block first"
+            )
+        return self._ended.result()
 
 
 @asynccontextmanager

@@ -5,6 +5,7 @@ Every function raises `InvalidArgumentError` for anything else, whatever its typ
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Iterable, Sequence
 
@@ -15,6 +16,7 @@ __all__ = (
     "checked_description",
     "checked_expand",
     "checked_flag",
+    "checked_function",
     "checked_id",
     "checked_ids",
     "checked_name",
@@ -109,6 +111,18 @@ def checked_flag(name: str, value: object) -> str:
     if not isinstance(value, bool):
         raise InvalidArgumentError(f"{name} must be True or False, not {value!r}")
     return "true" if value else "false"
+
+
+def checked_function(name: str, value: object) -> None:
+    """Check a function of the caller's that is called on the loop; `None` for none."""
+    if value is None:
+        return
+    if not callable(value) or any(
+        inspect.iscoroutinefunction(one) for one in (value, value.__call__)
+    ):
+        raise InvalidArgumentError(
+            f"{name} must be a plain function, which isn't awaited, not {value!r}"
+        )
 
 
 def checked_session_id(session_id: object) -> str:

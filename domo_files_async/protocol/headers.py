@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = (
     "ContentRange",
+    "is_header_name",
     "read_content_disposition",
     "read_content_range",
     "read_date",
@@ -23,6 +24,7 @@ __all__ = (
 )
 
 _CONTENT_RANGE = re.compile(r"\s*bytes\s+(\d{1,19})-(\d{1,19})/(\d{1,19}|\*)\s*$", re.IGNORECASE)
+_TOKEN = re.compile(r"[\w!#$%&'*+.^`|~-]+", re.ASCII)
 _PARAMETER = re.compile(r';\s*([\w!#$%&\'*+.^`|~-]+)\s*=\s*("(?:[^"\\]|\\.)*"?|[^;]*)')
 
 
@@ -41,6 +43,14 @@ class ContentRange:
     total: int | None
 
 
+def is_header_name(name: object) -> bool:
+    """Say whether a header can be called so.
+
+    Source: RFC 9110, section 5.6.2.
+    """
+    return isinstance(name, str) and _TOKEN.fullmatch(name) is not None
+
+
 @functools.lru_cache(maxsize=64)  # a thousand replies of one second have the same
 def read_date(text: str | None) -> datetime | None:
     """Read an HTTP date; `None` for what is none.
@@ -56,15 +66,19 @@ def read_date(text: str | None) -> datetime | None:
         return None
 
 
-def read_retry_after(headers: Mapping[str, str]) -> float | None:
+def read_retry_after(headers: Mapping[str, str], came: datetime | None = None) -> float | None:
     """Read how many seconds a server asks to wait; a date counts from the reply's own Date.
+
+    Args:
+        headers: The reply's.
+        came: When it came, by our clock: counts where it has no Date.
 
     Source: RFC 9110, section 10.2.3.
     """
     text = headers.get("retry-after", "").strip()
     if re.fullmatch(r"-?[0-9]{1,12}(\.[0-9]{1,9})?", text):
         return max(0.0, float(text))
-    until, now = read_date(text), read_date(headers.get("date"))
+    until, now = read_date(text), read_date(headers.get("date")) or came
     if until is None or now is None:
         return None
     return max(0.0, (until - now).total_seconds())

@@ -12,6 +12,7 @@ import attrs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from datetime import datetime
 
 __all__ = ("Reply", "Request")
 
@@ -28,6 +29,7 @@ class Reply:
         body: All bytes of it, or the first of them where it was too large to be an answer.
         method: Of the request that it answers.
         path: Of the request that it answers, without its query.
+        came: When, by our clock; `None` where nobody looked.
     """
 
     status: int
@@ -35,6 +37,7 @@ class Reply:
     body: bytes
     method: str
     path: str
+    came: datetime | None = None
 
 
 @attrs.frozen(kw_only=True)

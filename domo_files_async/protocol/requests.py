@@ -207,7 +207,7 @@ def download(
         path=_file_path(rules, data_file_id, part),
         headers=headers,
         repeatable=True,
-        reader=responses.read_nothing,
+        reader=responses.read_no_stream,
     )
 
 
@@ -223,7 +223,7 @@ def delete_revision(rules: SurfaceRules, data_file_id: int, revision_id: int) ->
         path=_file_path(rules, data_file_id, f"/revisions/{revision}"),
         headers=_ACCEPT,
         repeatable=True,
-        reader=responses.read_nothing,
+        reader=responses.read_done,
     )
 
 
@@ -255,7 +255,7 @@ def update_permissions(
         path=_file_path(rules, data_file_id, "/permissions"),
         **_json(unstructure_permissions(checked_permissions(permissions))),
         repeatable=True,
-        reader=responses.read_nothing,
+        reader=responses.read_done,
     )
 
 
@@ -431,7 +431,7 @@ def delete_file(rules: SurfaceRules, data_file_id: int) -> Request[None]:
         path=_file_path(rules, data_file_id),
         headers=_ACCEPT,
         repeatable=True,
-        reader=responses.read_nothing,
+        reader=responses.read_done,
     )
 
 

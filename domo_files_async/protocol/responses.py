@@ -35,11 +35,14 @@ if TYPE_CHECKING:
 
 __all__ = (
     "is_maintenance_page",
+    "passed",
     "raise_for_error",
     "read_committed",
     "read_data_file",
     "read_data_file_id",
     "read_data_files",
+    "read_done",
+    "read_no_stream",
     "read_nothing",
     "read_part_accepted",
     "read_permissions",
@@ -91,6 +94,12 @@ def raise_for_error(reply: Reply) -> None:
     raise _api_error(_ERRORS.get(reply.status, default), reply, message, toe)
 
 
+def passed(reply: Reply) -> Reply:
+    """Give a reply that means success as it is, to be read elsewhere."""
+    raise_for_error(reply)
+    return reply
+
+
 def read_nothing(reply: Reply) -> None:
     """Read a reply whose body says nothing.
 
@@ -100,6 +109,35 @@ def read_nothing(reply: Reply) -> None:
     raise_for_error(reply)
     if _is_html(reply.body):
         raise _unexpected(reply, "nothing was due, and HTML came")
+
+
+def read_done(reply: Reply) -> None:
+    """Read a reply that says, if anything, "success or error".
+
+    Raises:
+        BadRequestError: It says error, with a status of success.
+
+    Source: Files API, "Delete a file" and "Update file permissions".
+    """
+    read_nothing(reply)
+    try:
+        said = json.loads(reply.body or b"null")
+    except (ValueError, RecursionError):
+        return
+    if not isinstance(said, dict) or said.get("success"):
+        return
+    if said.get("success") is False or said.get("error"):
+        raise _api_error(BadRequestError, reply, *_read_error(reply.body))
+
+
+def read_no_stream(reply: Reply) -> None:
+    """Read what came in place of a file.
+
+    Raises:
+        UnexpectedResponseError: It is no error, and no file either.
+    """
+    raise_for_error(reply)
+    raise _unexpected(reply, f"a file was due, and status {reply.status} came")
 
 
 def read_part_accepted(checksum: str | None) -> Callable[[Reply], None]:
@@ -222,7 +260,7 @@ def _api_error(cls: type[ApiError], reply: Reply, message: str, toe: str | None)
         method=reply.method,
         path=reply.path,
         toe=toe,
-        retry_after=read_retry_after(reply.headers),
+        retry_after=read_retry_after(reply.headers, reply.came),
     )
 
 

@@ -73,10 +73,13 @@ class StallWatch:
     Args:
         stall: Seconds.
         gauge: Tells how many bytes are on their way; each change is a movement.
+
+    Attributes:
+        stall: The same seconds.
     """
 
     def __init__(self, stall: float, gauge: Callable[[], int]) -> None:
-        self._stall = stall
+        self.stall = stall
         self._gauge = gauge
         self._level = 0
         self._moved_at: float | None = None
@@ -87,7 +90,7 @@ class StallWatch:
         self._moved_at = None
         self._timeout = asyncio.timeout(None)
         await self._timeout.__aenter__()
-        self._timer = self._loop.call_later(self._stall / 4, self._look)
+        self._timer = self._loop.call_later(self.stall / 4, self._look)
         return self
 
     async def __aexit__(
@@ -111,11 +114,11 @@ class StallWatch:
     def _look(self) -> None:
         now = self._loop.time()
         level, self._level = self._level, self._gauge()
-        after = self._stall / 4
+        after = self.stall / 4
         if self._moved_at is not None:
             if self._level != level:
                 self._moved_at = now
-            left = self._moved_at + self._stall - now
+            left = self._moved_at + self.stall - now
             if left <= 0:
                 self._timeout.reschedule(now)
                 return

@@ -8,16 +8,16 @@ from __future__ import annotations
 import html
 import json
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import attrs
 
 from domo_files_async.errors import InvalidArgumentError
+from domo_files_async.protocol.headers import is_header_name
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from domo_files_async.protocol.messages import Reply
 
 __all__ = ("Credential",)
@@ -38,7 +38,17 @@ class Credential:
     """
 
     def __init__(self, headers: Mapping[str, str]) -> None:
+        if not isinstance(headers, Mapping):
+            raise InvalidArgumentError(
+                "auth.headers() must give a mapping of names to values, "
+                f"not {type(headers).__name__}"
+            )
         for name, value in headers.items():
+            if not isinstance(value, str) or not is_header_name(name):
+                raise InvalidArgumentError(
+                    f"auth.headers() gave {name!r} with a {type(value).__name__}: a name is made "
+                    "of letters, digits and hyphens, and a value is a text"
+                )
             if not (value.isascii() and value.isprintable()):
                 raise InvalidArgumentError(
                     f"The credential's header {name} holds a line break or another character "

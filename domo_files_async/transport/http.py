@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext, suppress
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 import aiohttp
@@ -43,7 +44,6 @@ from domo_files_async.transport.redirects import (
 if TYPE_CHECKING:
     import ssl as tls
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-    from datetime import datetime
 
     from domo_files_async.auth import Auth
     from domo_files_async.config import Timeouts
@@ -145,7 +145,8 @@ class ReplyStream:
 
     def reply(self, body: bytes) -> Reply:
         """Make a reply of the head and *body*."""
-        return Reply(self.status, self.headers, body, self._request.method, self._request.path)
+        asked, came = self._request, datetime.now(UTC)
+        return Reply(self.status, self.headers, body, asked.method, asked.path, came)
 
     async def _gather(self, limit: int) -> list[bytes]:
         gathered, size = [], 0
@@ -305,11 +306,9 @@ class Http:
         self._trust_env = trust_env
         self._client = client
         self._owns_client = client is None
-        connect = timeouts.connect
         # Waiting for a connection of the caller's own pool isn't bounded.
-        self._timeout = ClientTimeout(
-            total=None, connect=connect if self._owns_client else None, sock_connect=connect
-        )
+        connect = timeouts.connect if self._owns_client else None
+        self._timeout = ClientTimeout(connect=connect, sock_connect=timeouts.connect)
         self._on_date = on_date
         self._pace = pace
         self._meter = meter
@@ -380,8 +379,8 @@ class Http:
         """
         async with self._exchange(request, None, attempt) as (stream, credential):
             if stream.status not in _CONTENT:
-                raise_for_error(credential.hidden(await stream.read_reply()))
-            if stream.headers.get("content-type", "").startswith("text/html"):
+                request.reader(credential.hidden(await stream.read_reply()))
+            if stream.headers.get("content-type", "").lower().startswith("text/html"):
                 raise_for_error(credential.hidden(stream.reply(await stream.peek(_ERROR_LIMIT))))
             stream.headers = credential.hidden(stream.reply(b"")).headers
             yield stream
@@ -518,7 +517,7 @@ def _translated(error: Exception, request: Request[Any], outgoing: Outgoing) -> 
     sent = outgoing.handed
     match error:
         case TimeoutError():
-            problem = "no byte moved for as long as the stall time-out allows"
+            problem = f"no byte moved for {outgoing.watch.stall:g} s (Timeouts.stall)"
             return StalledError(f"{what}: {problem}", request_sent=sent)
         case aiohttp.ClientResponseError():
             problem = "the answer isn't HTTP"
@@ -534,7 +533,7 @@ def _translated(error: Exception, request: Request[Any], outgoing: Outgoing) -> 
 def _why_unconnected(error: Exception) -> str:
     match error:
         case TimeoutError():
-            why = "it took too long"
+            why = "it took too long (Timeouts.connect)"
         case aiohttp.ClientConnectorCertificateError(certificate_error=reason):
             said = getattr(reason, "verify_message", "it isn't for this host")
             why = f"the server's certificate isn't trusted ({said})"
@@ -545,7 +544,7 @@ def _why_unconnected(error: Exception) -> str:
         case aiohttp.ClientProxyConnectionError():
             why = "the proxy can't be reached"
         case OSError(strerror=str(reason)):
-            why = reason
+            why = f"{getattr(error, 'host', 'the server')}: {reason}"
         case _:
             why = "it was closed at once"
-    return why
+    return f"{why}; check the instance's name, the network and the proxy, if there is one"

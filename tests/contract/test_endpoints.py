@@ -6,6 +6,8 @@ import asyncio
 import hashlib
 import inspect
 import io
+import json
+import threading
 
 import pytest
 
@@ -27,9 +29,12 @@ from domo_files_async import (
     ScanTimeoutError,
     Surface,
     TransferConfig,
+    UnexpectedResponseError,
     UnsupportedOnSurfaceError,
 )
 from domo_files_async.auth import AppSession, DeveloperToken
+from domo_files_async.protocol import responses
+from tests.servers import ScriptedServer, answer
 
 NAMES = [
     "orders 2024.csv",
@@ -207,6 +212,34 @@ async def test_all_files_that_can_be_seen_are_listed(domo, open_as):
     assert [one.name for one in await domo.list_files(ids=[shared, own], limit_to_owned=True)] == [
         "own"
     ]
+
+
+@pytest.mark.parametrize(("files", "is_elsewhere"), [(2, False), (2_000, True)])
+async def test_a_long_list_is_read_off_the_loop(monkeypatch, files, is_elsewhere):
+    read, threads = responses.read_data_files, []
+
+    def reader(reply):
+        threads.append(threading.current_thread())
+        return read(reply)
+
+    monkeypatch.setattr(responses, "read_data_files", reader)
+    said = [{"dataFileId": one, "name": f"file {one}"} for one in range(files)]
+
+    async def script(connection):
+        while True:
+            await connection.request()
+            await connection.send(answer(200, json.dumps(said).encode()))
+
+    async with (
+        ScriptedServer(script) as server,
+        DomoFilesSession(server.origin, auth=DeveloperToken("secret")) as domo,
+    ):
+        assert [file.data_file_id for file in await domo.list_files()] == list(range(files))
+        del said[0]["name"]
+        with pytest.raises(UnexpectedResponseError, match="name"):
+            await domo.list_files()
+    here = threading.current_thread()
+    assert [one is not here for one in threads] == [is_elsewhere] * 2
 
 
 async def test_a_list_of_nothing_is_empty(domo):

@@ -34,8 +34,15 @@ BAD_IDS = [-1, True, 1.0, "1", None]
 BAD_NAMES = ["", "  ", "a\nb", "a\x00b", "a\x7fb", "\ud800", 7]
 
 
+async def sleepy(_):
+    """Be no plain function."""
+
+
 def cases(argument, values, call):
-    return [pytest.param(call, value, id=f"{argument}={value!a}") for value in values]
+    return [
+        pytest.param(call, value, id=f"{argument}={getattr(value, '__name__', ascii(value))}")
+        for value in values
+    ]
 
 
 WRONG = [
@@ -105,8 +112,37 @@ WRONG = [
     *cases("list-expand", ["owner", ["x"]], lambda d, x: d.list_files(expand=x)),
     *cases("owned", [1, "true", None], lambda d, x: d.list_files(limit_to_owned=x)),
     *cases("scan-timeout", [-1, "1", None, True], lambda d, x: d.wait_for_scan(1, timeout=x)),
+    *cases("ids", [7, "12", [None]], lambda d, x: d.list_files(ids=x)),
+    *cases("upload-public", [1, "no"], lambda d, x: d.upload(b"x", name="x", public=x)),
+    *cases(
+        "upload-large-public", ["no"], lambda d, x: d.upload(bytes(17 << 20), name="x", public=x)
+    ),
+    *cases(
+        "upload-revision-public",
+        [0],
+        lambda d, x: d.upload(b"x", data_file_id=1, public=x),
+    ),
+    *cases(
+        "upload-verify", [None, "all", ["parts"]], lambda d, x: d.upload(b"", name="x", verify=x)
+    ),
+    *cases("upload-progress", [7, sleepy], lambda d, x: d.upload(b"", name="x", progress=x)),
+    *cases("upload-type", ["", 7], lambda d, x: d.upload(b"x", name="x", content_type=x)),
+    *cases("file-type", [""], lambda d, x: d.upload_file(b"x", name="x", content_type=x)),
+    *cases("revision-type", [""], lambda d, x: d.upload_revision(1, b"x", content_type=x)),
+    *cases("download-progress", [7, sleepy], lambda d, x: d.download(1, ".", progress=x)),
+    *cases(
+        "download-flags",
+        ["verify", "overwrite", "resume"],
+        lambda d, x: d.download(1, ".", **{x: 1}),
+    ),
+    *cases("download-destination", [None, 7, "", b"x"], lambda d, x: d.download(1, x)),
+    *cases("download-revision", [-1, "1"], lambda d, x: d.download(1, ".", revision_id=x)),
     *cases("entries", [("USER", 1), None], lambda d, x: d.grant_access(1, x)),
-    *cases("principals", ["USER", ("USER",), 1], lambda d, x: d.revoke_access(1, x)),
+    *cases(
+        "principals",
+        ["USER", ("USER",), 1, ("USER", None), (5, 5)],
+        lambda d, x: d.revoke_access(1, x),
+    ),
 ]
 
 
@@ -139,7 +175,7 @@ async def test_a_wrong_download_is_refused_when_it_is_asked_for(domo, emulator, 
 
 
 async def test_an_upload_rate_must_be_above_zero(domo):
-    for wrong in (0, -1, "fast"):
+    for wrong in (0, -1, "fast", float("inf"), 10**400):
         with pytest.raises(InvalidArgumentError):
             domo.set_upload_rate(wrong)
     domo.set_upload_rate(10_000_000)
@@ -208,6 +244,27 @@ async def test_a_session_isnt_used_from_a_thread_without_a_loop(domo):
         await asyncio.to_thread(domo.set_upload_rate, None)
     with pytest.raises(SessionStateError, match="thread"):
         await asyncio.to_thread(domo.open_download, 1)
+
+
+async def test_a_session_isnt_left_before_it_was_entered(emulator, surface):
+    with pytest.raises(SessionStateError, match="before its `async with`"):
+        await emulator.session("ada", surface=surface).__aexit__(None, None, None)
+
+
+async def test_what_a_session_opened_isnt_used_from_another_loop(domo, emulator):
+    data_file_id = await domo.upload_file(b"data", name="x")
+
+    def elsewhere(use):
+        with pytest.raises(SessionStateError, match="another event loop, thread or process"):
+            asyncio.run(use())
+
+    async with domo.open_upload("y") as writer:
+        await writer.write(b"one")
+        await asyncio.to_thread(elsewhere, lambda: writer.write(b"two"))
+    assert await emulator.content(writer.result.data_file_id) == b"one"
+    async with domo.open_download(data_file_id) as stream:
+        await asyncio.to_thread(elsewhere, stream.read)
+        assert await stream.read() == b"data"
 
 
 async def test_a_session_isnt_closed_from_another_loop(domo):
@@ -286,6 +343,44 @@ def test_an_environment_that_says_too_little_is_told_what_to_say(monkeypatch, na
 def test_an_instance_that_cant_be_right_is_refused(instance):
     with pytest.raises(InvalidArgumentError):
         DomoFilesSession(instance, auth=DeveloperToken("x"))
+
+
+class Half:
+    """Has half of the Auth protocol."""
+
+    async def headers(self):
+        return {}
+
+
+class Astray(Half):
+    surface = "app"
+
+    async def refresh(self):
+        return False
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        *(("auth", one) for one in ("hushed-token", None, DeveloperToken, Half(), Astray())),
+        *(("surface", one) for one in ("app", True)),
+        *(("transfer", one) for one in ({"part_size": 1}, None, TransferConfig)),
+        ("retry", None),
+        ("timeouts", 30),
+        ("ssl", False),
+        *(("http", one) for one in ("http://x", object())),
+        *(("observer", one) for one in (7, sleepy)),
+        *(("proxy", one) for one in ("proxy:3128", "socks5://proxy:1", "http://:1", "http://[", 7)),
+        *(("user_agent", one) for one in ("a\r\nX: y", "ü", "", 7)),
+        ("trust_env", "no"),
+        ("allow_insecure", 1),
+    ],
+    ids=lambda value: getattr(value, "__name__", None) or type(value).__name__,
+)
+def test_a_session_that_couldnt_work_is_never_made(option, value):
+    with pytest.raises(InvalidArgumentError, match=option) as caught:
+        DomoFilesSession("acme", **{"auth": DeveloperToken("x"), option: value})
+    assert "hushed-token" not in str(caught.value)
 
 
 def test_plain_http_to_another_machine_must_be_allowed():

@@ -277,10 +277,19 @@ def test_each_operation_can_be_named(emulator, operation):
     assert fault.operation == operation
 
 
+async def test_a_body_alone_is_what_is_answered(ada, emulator):
+    emulator.faults.add("get_file", body={"dataFileId": "7"})
+    emulator.faults.add("get_file", body="<html>")
+    for body in (b'{"dataFileId": "7"}', b"<html>"):
+        reply = await ada.call("GET", "/1/details")
+        assert (reply.status, reply.body) == (200, body)
+    assert not emulator.faults.pending
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ({"operation": "upload"}, "no operation 'upload'"),
+        ({"operation": "upload"}, "no operation 'upload', but abort_"),
         ({"reset": "during"}, "'before', 'body' or 'after'"),
         ({}, "must do something"),
         ({"part": 1}, "must do something"),

@@ -9,7 +9,7 @@ import threading
 import aiohttp
 import pytest
 
-from domo_files_async import Surface
+from domo_files_async import InvalidArgumentError, Surface
 from domo_files_async.auth import AppSession, DeveloperToken
 from domo_files_async.emulator import Behaviour, Emulator
 
@@ -115,6 +115,9 @@ async def test_requests_are_listed_as_they_arrived(ada, emulator):
     assert (second.operation, second.query["name"]) == ("upload_file", "x")
     assert second.size >= 4
     assert emulator.max_in_flight == 1
+    operation, method, path, query, headers, size, status = second
+    assert (operation, method, path) == ("upload_file", "POST", second.path)
+    assert (query, headers, size, status) == (second.query, second.headers, second.size, 200)
 
 
 async def test_behaviour_can_be_given_from_the_start(make_caller, http):
@@ -129,6 +132,9 @@ async def test_users_and_their_credentials_come_into_being_when_named(emulator):
     assert isinstance(emulator.auth("ada"), DeveloperToken)
     assert isinstance(emulator.auth("ada", surface=Surface.PRODUCT), DeveloperToken)
     assert isinstance(emulator.auth("ada", surface=Surface.APP), AppSession)
+    for make in (emulator.auth, emulator.session):
+        with pytest.raises(InvalidArgumentError, match="'app'"):
+            make("ada", surface="app")
 
 
 @pytest.mark.parametrize("surface", [None, *Surface])

@@ -3,21 +3,27 @@ import hashlib
 import io
 import os
 
+import aiofiles
 import pytest
 
 from domo_files_async import (
     AuthenticationError,
     ChecksumMismatchError,
     DestinationError,
+    DeveloperToken,
+    DomoFilesSession,
     InvalidArgumentError,
     MaintenanceError,
     NotFoundError,
     PermissionDeniedError,
     Progress,
     RetryPolicy,
+    SessionStateError,
     Surface,
     TransportError,
+    UnexpectedResponseError,
 )
+from tests.servers import ScriptedServer, answer
 
 DATA = os.urandom(300_000)
 
@@ -234,6 +240,68 @@ async def test_errors_come_out_as_they_are(domo, emulator, data_file_id, tmp_pat
     with pytest.raises(AuthenticationError):
         await domo.download(data_file_id, tmp_path / "x")
     assert names_in(tmp_path) == []
+
+
+async def test_a_writable_that_is_closed_or_takes_text_is_said_to_be(
+    domo, emulator, data_file_id, tmp_path
+):
+    with (tmp_path / "x").open("wb") as closed:
+        pass
+    with pytest.raises(DestinationError, match="closed"):
+        await domo.download(data_file_id, closed)
+    with (tmp_path / "x").open("rb") as read:
+        with pytest.raises(DestinationError, match="isn't open for writing"):
+            await domo.download(data_file_id, read)
+    emulator.requests.clear()
+    async with aiofiles.open(tmp_path / "x", "w") as asynchronous:
+        for text in (io.StringIO(), asynchronous):
+            with pytest.raises(InvalidArgumentError, match="binary mode"):
+                await domo.download(data_file_id, text)
+    assert emulator.requests == []
+
+
+@pytest.mark.parametrize(
+    ("byte_range", "said", "body", "given"),
+    [
+        ((1, 3), "bytes 1-4/5", b"1234", b"12"),
+        ((1, 9), "bytes 1-4/5", b"1234", b"1234"),
+        ((1, None), "bytes 1-4/5", b"1234", b"1234"),
+        ((1, 3), "bytes 1-2/*", b"12", b"12"),
+        (None, "bytes 0-4/5", b"01234", b"01234"),
+        ((1, 3), "bytes 1-1/5", b"1", None),
+        ((1, None), "bytes 1-3/5", b"123", None),
+        ((1, 3), "bytes 0-2/5", b"012", None),
+        (None, "bytes 0-1/5", b"01", None),
+    ],
+)
+async def test_what_comes_for_a_range_is_just_that_range_or_an_error(byte_range, said, body, given):
+    async def script(connection):
+        await connection.request()
+        await connection.send(answer(206, body, {"Content-Range": said}))
+        await connection.rest()
+
+    async with (
+        ScriptedServer(script) as server,
+        DomoFilesSession(server.origin, auth=DeveloperToken("secret")) as domo,
+    ):
+        opening = domo.open_download(1, byte_range=byte_range)
+        if given is None:
+            with pytest.raises(UnexpectedResponseError, match="others came"):
+                await opening.__aenter__()
+        else:
+            async with opening as stream:
+                assert (stream.size, await stream.read()) == (len(given), given)
+
+
+async def test_a_download_is_read_once_and_inside_of_its_block(domo, data_file_id):
+    async with domo.open_download(data_file_id) as stream:
+        assert await stream.read() == DATA
+        with pytest.raises(SessionStateError, match="read once"):
+            await stream.read()
+    async with domo.open_download(data_file_id) as stream:
+        pass
+    with pytest.raises(SessionStateError, match="block"):
+        await stream.read()
 
 
 @pytest.mark.parametrize("destination", ["", "a\0b", 5])

@@ -573,7 +573,7 @@ async def test_a_path_in_place_of_a_journal_is_refused(domo, emulator, source, t
     assert emulator.requests == []
 
 
-@pytest.mark.parametrize("path", ["", "a\0b", b"bytes"])
+@pytest.mark.parametrize("path", ["", "a\0b", b"bytes", 7, None])
 def test_what_can_not_be_a_path_is_refused(path):
     with pytest.raises(InvalidArgumentError):
         UploadJournal(path)

@@ -1,8 +1,11 @@
+import array
 import asyncio
+import gzip
 import io
 import os
 import threading
 
+import aiofiles
 import pytest
 
 from domo_files_async import InvalidArgumentError, SourceChangedError, SourceError, TransferConfig
@@ -120,12 +123,89 @@ class Closed(io.BytesIO):
         raise ValueError("I/O operation on closed file")
 
 
+class BrokenLater(AsyncSeekable):
+    async def read(self, _):
+        raise OSError("The disk is gone")
+
+
 async def test_a_file_that_cannot_be_read_says_so(domo, emulator):
-    with pytest.raises(SourceError, match="The disk is gone"):
-        await domo.upload(Broken(), name="x")
+    for broken in (Broken(), BrokenLater(DATA)):
+        with pytest.raises(SourceError, match="The disk is gone"):
+            await domo.upload(broken, name="x")
     with pytest.raises(SourceError, match="closed"):
         await domo.upload(Closed(), name="x")
     assert not emulator.files
+
+
+async def test_a_file_that_is_closed_or_only_written_says_so(domo, emulator, tmp_path):
+    path = tmp_path / "x"
+    with path.open("wb") as written:
+        with pytest.raises(SourceError, match="x can't be read: it isn't open for reading"):
+            await domo.upload(written)
+    with path.open("rb") as closed:
+        pass
+    with pytest.raises(SourceError, match=r"x can't be read: .*closed"):
+        await domo.upload(closed)
+    async with aiofiles.open(path, "rb") as closed_too:
+        pass
+    with pytest.raises(SourceError, match=r"x can't be read: .*closed"):
+        await domo.upload(closed_too)
+    assert emulator.requests == []
+
+
+async def test_a_file_in_text_mode_is_refused_before_it_is_read(domo, emulator, tmp_path):
+    path = tmp_path / "x"
+    path.write_bytes(b"\xff not UTF-8")
+    with path.open() as text, pytest.raises(InvalidArgumentError, match="binary mode"):
+        await domo.upload(text)
+    async with aiofiles.open(path) as text:
+        with pytest.raises(InvalidArgumentError, match="binary mode"):
+            await domo.upload(text)
+    assert emulator.requests == []
+
+
+async def test_a_file_that_unpacks_what_it_reads_is_read_like_any_other(domo, emulator, tmp_path):
+    with gzip.open(tmp_path / "x.gz", "wb") as packed:
+        packed.write(DATA)
+    with gzip.open(tmp_path / "x.gz") as packed:
+        result = await domo.upload(packed, name="x")
+    assert await emulator.content(result.data_file_id) == DATA
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        array.array("B", DATA),
+        array.array("I", range(2000)),
+        array.array("I"),
+        memoryview(DATA).cast("B", (2, 2560)),
+    ],
+    ids=["bytes", "words", "nothing", "rows"],
+)
+async def test_whatever_is_like_bytes_is_uploaded_as_its_bytes(domo, emulator, data):
+    async def chunks():
+        yield data
+
+    for source in (data, chunks()):
+        result = await domo.upload(source, name="x")
+        assert await emulator.content(result.data_file_id) == bytes(data)
+    session_id = await domo.create_multipart_session(name="x", content_type="a/b")
+    await domo.upload_part(session_id, 1, data)
+    made = await domo.commit_multipart_session(session_id)
+    assert await emulator.content(made.data_file_id) == bytes(data)
+
+
+async def test_bytes_that_dont_lie_side_by_side_are_refused(domo, emulator):
+    data = memoryview(DATA)[::2]
+
+    async def chunks():
+        yield data
+
+    calls = [domo.upload(data, name="x"), domo.upload(chunks(), name="x")]
+    for call in [*calls, domo.upload_part("s", 1, data)]:
+        with pytest.raises(InvalidArgumentError, match="side by side"):
+            await call
+    assert emulator.requests == []
 
 
 class OnlyRead:

@@ -12,6 +12,7 @@ from domo_files_async import (
     AccessNotSetError,
     AuthenticationError,
     ChecksumMismatchError,
+    DomoFilesSession,
     InvalidArgumentError,
     NotFoundError,
     OutcomeUnknownError,
@@ -182,6 +183,15 @@ async def test_a_revision_with_another_name_goes_as_multipart_and_keeps_the_rest
     assert (await domo.get_permissions(first.data_file_id)).public_access
 
 
+@pytest.mark.parametrize("size", [10, 2000])
+async def test_a_revision_asks_once_for_what_it_keeps(domo, emulator, size):
+    data_file_id = await domo.upload_file(b"x", name="x", content_type="text/csv")
+    emulator.requests.clear()
+    result = await domo.upload(DATA[:size], data_file_id=data_file_id)
+    assert result.content_type == "text/csv"
+    assert operations(emulator).count("get_file") == 1
+
+
 async def test_a_simple_upload_spends_one_request(domo, emulator):
     await domo.upload(b"x", name="x")
     assert operations(emulator) == ["upload_file"]
@@ -299,6 +309,37 @@ async def test_an_abort_that_fails_does_not_hide_why(domo, emulator):
         await domo.upload(DATA, name="x")
     (left,) = emulator.open_sessions
     await domo.abort_multipart_session(left)
+
+
+async def test_a_credential_that_fails_when_it_aborts_does_not_hide_why(emulator):
+    class Vault:
+        is_open = True
+
+        async def headers(self):
+            if not self.is_open:
+                raise RuntimeError("The vault is closed")
+            return {"X-DOMO-Developer-Token": emulator.credential("ada")}
+
+        async def refresh(self):
+            return False
+
+    vault, seen = Vault(), []
+
+    def observer(event):
+        seen.append(type(event).__name__)
+        vault.is_open = "RequestFinished" not in seen or event.status != 403
+
+    emulator.faults.add("upload_part", part=1, status=403)
+    config = TransferConfig(multipart_threshold=1000, part_size=10_000)
+    async with DomoFilesSession(
+        emulator.url, auth=vault, transfer=config, observer=observer
+    ) as domo:
+        with pytest.raises(PartUploadError):
+            await domo.upload(DATA, name="x")
+        assert seen[-2:] == ["AbortFailed", "TransferFailed"]
+        vault.is_open = True
+        (left,) = emulator.open_sessions
+        await domo.abort_multipart_session(left)
 
 
 async def test_a_credential_that_is_refused_comes_out_as_it_is(domo, emulator):

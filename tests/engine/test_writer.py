@@ -85,6 +85,18 @@ async def test_a_writer_is_over_after_its_block(domo):
         await writer.write(b"x")
 
 
+async def test_a_writer_that_outlives_its_session_says_so(emulator):
+    async with emulator.session("ada") as domo:
+        opened = domo.open_upload("x")
+        writer = await opened.__aenter__()
+        await writer.write(b"x")
+    with pytest.raises(SessionStateError, match="its session was closed"):
+        await writer.write(b"y")
+    with pytest.raises(SessionStateError, match="its session was closed"):
+        await opened.__aexit__(None, None, None)
+    assert not emulator.files
+
+
 async def test_a_revision_can_be_written(domo, emulator):
     first = await domo.upload(b"one", name="kept")
     async with domo.open_upload(data_file_id=first.data_file_id) as writer:

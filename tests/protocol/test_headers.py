@@ -45,6 +45,13 @@ def test_retry_after_is_seconds_or_a_date_counted_from_the_own_date_of_the_reply
     assert read_retry_after(headers) == seconds
 
 
+@pytest.mark.parametrize(("date", "seconds"), [(None, 60), ("yesterday", 60), (NOON, 90)])
+def test_without_a_date_of_its_own_a_reply_counts_from_when_it_came(date, seconds):
+    headers = {"retry-after": LATER} | ({} if date is None else {"date": date})
+    came = datetime(2026, 11, 23, 12, 0, 30, tzinfo=UTC)
+    assert read_retry_after(headers, came) == seconds
+
+
 @pytest.mark.parametrize(
     ("text", "date"),
     [

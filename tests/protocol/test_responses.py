@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import example, given
@@ -35,7 +36,14 @@ READERS = {
     "read_part_accepted": responses.read_part_accepted("ab" * 32),
     "read_unchecked_part": responses.read_part_accepted(None),
 }
-DUE = sorted(set(READERS) - {"read_nothing", "read_part_accepted", "read_unchecked_part"})
+NOTHING_DUE = [
+    "read_done",
+    "read_no_stream",
+    "read_nothing",
+    "read_part_accepted",
+    "read_unchecked_part",
+]
+DUE = sorted(set(READERS) - set(NOTHING_DUE))
 PAGE = b"<!DOCTYPE html>\n<html><head><TITLE lang=en>\n Domo Maintenance </TITLE></head></html>"
 
 
@@ -113,7 +121,7 @@ def test_a_page_made_to_be_slow_is_read_at_once(body):
     assert failure(body, 500).message == ""
 
 
-@pytest.mark.parametrize("reader", ["read_nothing", "read_part_accepted", "read_unchecked_part"])
+@pytest.mark.parametrize("reader", sorted({*NOTHING_DUE} - {"read_no_stream"}))
 def test_a_page_where_nothing_is_due_is_no_success(reader):
     with pytest.raises(UnexpectedResponseError, match="HTML"):
         READERS[reader](reply(b"<html><title>Sign in</title></html>"))
@@ -136,10 +144,50 @@ def test_what_isnt_json_where_json_is_due_is_unexpected(reader, body):
         READERS[reader](reply(body))
 
 
-@pytest.mark.parametrize("reader", sorted(set(READERS) - set(DUE)))
+@pytest.mark.parametrize("reader", sorted({*NOTHING_DUE} - {"read_no_stream"}))
 @pytest.mark.parametrize("status", [200, 201, 204])
 def test_a_body_that_says_nothing_isnt_read(reader, status):
     assert READERS[reader](reply(b"whatever", status)) is None
+
+
+@pytest.mark.parametrize(
+    "said", [{"success": True}, {"success": True, "error": "none"}, {}, {"error": None}, [], False]
+)
+def test_what_was_done_may_say_so(said):
+    assert responses.read_done(reply(said)) is None
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ({"success": False}, ""),
+        ({"success": False, "message": "It is in use"}, "It is in use"),
+        ({"error": "The revision is not valid", "toe": "AB"}, "The revision is not valid"),
+        ({"success": None, "error": {"message": "no"}}, "no"),
+    ],
+)
+def test_an_error_in_the_place_of_success_is_an_error_whatever_the_status(said, message):
+    with pytest.raises(BadRequestError) as caught:
+        responses.read_done(reply(said))
+    assert (caught.value.status, caught.value.message) == (200, message)
+    assert caught.value.toe == said.get("toe")
+
+
+@pytest.mark.parametrize("status", [201, 202, 204, 205])
+def test_where_a_file_was_due_another_success_is_none(status):
+    with pytest.raises(UnexpectedResponseError, match=f"file was due.*{status}"):
+        responses.read_no_stream(reply(b"", status))
+
+
+def test_a_retry_after_counts_from_when_the_reply_came_where_it_has_no_date():
+    came = datetime(2026, 11, 23, 12, tzinfo=UTC)
+    said = {"retry-after": "Mon, 23 Nov 2026 12:01:30 GMT"}
+    with pytest.raises(RateLimitedError, match="asks to wait 90 s") as caught:
+        responses.read_nothing(Reply(429, said, b"", "GET", "/x", came))
+    assert caught.value.retry_after == 90
+    own = {**said, "date": "Mon, 23 Nov 2026 12:01:00 GMT"}
+    with pytest.raises(RateLimitedError, match="asks to wait 30 s"):
+        responses.read_nothing(Reply(429, own, b"", "GET", "/x", came))
 
 
 @pytest.mark.parametrize(

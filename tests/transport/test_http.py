@@ -8,7 +8,8 @@ import pickle
 import socket
 import ssl
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from urllib.parse import quote
 
 import aiohttp
@@ -24,6 +25,7 @@ from domo_files_async.errors import (
     MaintenanceError,
     NotFoundError,
     PayloadTooLargeError,
+    RateLimitedError,
     ServerError,
     SessionStateError,
     SourceChangedError,
@@ -31,6 +33,7 @@ from domo_files_async.errors import (
     TransportError,
     UnexpectedResponseError,
 )
+from domo_files_async.protocol.responses import read_no_stream
 from domo_files_async.protocol.surface import parse_instance
 from domo_files_async.transport import http as http_module
 from domo_files_async.transport.body import SLICE
@@ -237,7 +240,9 @@ async def test_a_server_that_stops_reading_is_given_up(tls):
         ScriptedServer(script, tls=tls[0], buffer=4096) as server,
         opened(server, stall=0.2, ssl=tls[1]) as http,
     ):
-        with pytest.raises(StalledError) as caught:
+        with pytest.raises(
+            StalledError, match=r"no byte moved for .* s \(Timeouts.stall\)"
+        ) as caught:
             await http.send(request(), body)
         assert not caught.value.request_sent
         assert await no_task_is_left()
@@ -415,7 +420,7 @@ async def test_nobody_listening_is_a_connect_error():
 
         body = Chunks(b"x")
         async with opened(Nobody) as http:
-            with pytest.raises(ConnectError) as caught:
+            with pytest.raises(ConnectError, match=r"made: 127.0.0.1: .*; check the") as caught:
                 await http.send(request(), body)
     assert not caught.value.request_sent
     assert body.begun == 0
@@ -452,7 +457,7 @@ async def test_a_handshake_that_takes_too_long_is_a_connect_error(client_tls):
     async with ScriptedServer(lambda c: c.rest()) as server:
         server.origin = server.origin.replace("http:", "https:")
         async with opened(server, ssl=client_tls, connect=0.1) as http:
-            with pytest.raises(ConnectError, match="too long"):
+            with pytest.raises(ConnectError, match=r"too long \(Timeouts.connect\)"):
                 await http.send(request("GET"))
 
 
@@ -709,6 +714,41 @@ async def test_a_credential_that_no_header_can_carry_is_refused_unshown():
         assert server.connections == []
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        None,
+        [("X-Token", "hushed")],
+        {"X-Token": 7},
+        {"X-Token": None},
+        {7: "hushed"},
+        {"X Token": "hushed"},
+        {"X-Token:": "hushed"},
+        {"": "hushed"},
+    ],
+    ids=str,
+)
+async def test_an_auth_that_gives_no_headers_is_told_so_and_nothing_is_sent(given):
+    class Odd:
+        async def headers(self):
+            return given
+
+    async with ScriptedServer(replies()) as server, opened(server, auth=Odd()) as http:
+        with pytest.raises(InvalidArgumentError, match="auth") as caught:
+            await http.send(request())
+        assert "hushed" not in str(caught.value)
+        assert server.connections == []
+
+
+async def test_a_date_to_wait_for_counts_also_where_the_reply_has_none_of_its_own():
+    until = format_datetime(datetime.now(UTC) + timedelta(seconds=100), usegmt=True)
+    script = replies(answer(429, b"", {"Retry-After": until}))
+    async with ScriptedServer(script) as server, opened(server) as http:
+        with pytest.raises(RateLimitedError) as caught:
+            await http.send(request())
+    assert 0 < caught.value.retry_after <= 100
+
+
 async def test_an_answer_in_gzip_is_given_as_it_came():
     data = gzip.compress(b"hello")
     label = {"Content-Encoding": "gzip"}
@@ -862,7 +902,7 @@ async def test_a_stream_left_unread_but_complete_harms_nobody_elses_request():
 @pytest.mark.parametrize("status", [200, 503])
 async def test_the_maintenance_page_is_no_file(status):
     page = b"<html><title>Domo Maintenance</title></html>" + bytes(100_000)
-    label = {"Content-Type": "text/html; charset=utf-8"}
+    label = {"Content-Type": "Text/HTML; charset=utf-8"}
     async with (
         ScriptedServer(replies(answer(status, page, label))) as server,
         opened(server) as http,
@@ -883,10 +923,11 @@ async def test_another_page_is_given_whole():
 
 
 async def test_a_status_that_is_no_content_is_no_stream():
-    async with ScriptedServer(replies(answer(304), answer(404))) as server, opened(server) as http:
-        for kind in (UnexpectedResponseError, NotFoundError):
+    script = replies(answer(304), answer(404), answer(202))
+    async with ScriptedServer(script) as server, opened(server) as http:
+        for kind in (UnexpectedResponseError, NotFoundError, UnexpectedResponseError):
             with pytest.raises(kind):
-                async with http.open_stream(download()):
+                async with http.open_stream(download(reader=read_no_stream)):
                     pass
 
 

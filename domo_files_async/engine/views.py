@@ -1,0 +1,51 @@
+"""What gives or takes bytes: seen as bytes in a row, without a copy, or asked what it is for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from domo_files_async.errors import InvalidArgumentError
+
+__all__ = ("checked_chunk", "is_open_for", "view_of")
+
+
+def checked_chunk(chunk: object) -> memoryview:
+    """Give a view of the bytes that a source gave.
+
+    Raises:
+        InvalidArgumentError: They are none.
+    """
+    view = view_of(chunk)
+    if view is not None:
+        return view
+    raise InvalidArgumentError(
+        f"The source gave {type(chunk).__name__} where bytes were due: is it in text mode?"
+    )
+
+
+def is_open_for(file: object, *modes: str) -> bool:
+    """Say whether a file says that it is open for nothing else; many say nothing.
+
+    Whether it is `readable` or `writable` isn't asked: many of those that one writes oneself say
+    no to both.
+    """
+    mode = getattr(file, "mode", None)
+    return isinstance(mode, str) and "+" not in mode and mode.startswith(modes)
+
+
+def view_of(data: Any) -> memoryview | None:
+    """Give a view of what is like bytes, in bytes; `None` for what isn't.
+
+    Raises:
+        InvalidArgumentError: It can't be seen as bytes in a row.
+    """
+    try:
+        view = memoryview(data)
+    except TypeError:
+        return None
+    try:
+        return view.cast("B") if view.nbytes else memoryview(b"")
+    except TypeError as error:
+        raise InvalidArgumentError(
+            f"The bytes of this {type(data).__name__} don't lie side by side: give bytes(…) of it"
+        ) from error
