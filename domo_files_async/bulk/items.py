@@ -68,6 +68,11 @@ def _whole(_: object, attribute: attrs.Attribute[int | None], value: int | None)
         raise InvalidArgumentError(f"{attribute.name} must be a whole number, not {value!r}")
 
 
+def _words(_: object, attribute: attrs.Attribute[str | None], value: str | None) -> None:
+    if not isinstance(value, str | None):
+        raise InvalidArgumentError(f"{attribute.name} must be a text, not {value!r}")
+
+
 def _text(_: object, attribute: attrs.Attribute[str | None], value: str | None) -> None:
     if value is None:
         return
@@ -95,7 +100,7 @@ class Item:
 
     source: str = attrs.field(converter=_source)
     name: str | None = attrs.field(default=None, validator=_text)
-    description: str | None = None
+    description: str | None = attrs.field(default=None, validator=_words)
     content_type: str | None = attrs.field(default=None, validator=_text)
     public: bool | None = None
     data_file_id: int | None = attrs.field(default=None, validator=_whole)
