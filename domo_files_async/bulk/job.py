@@ -70,7 +70,11 @@ class Job:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self._journal.close()
+        try:
+            if self._run is not None:
+                await self._run.close()
+        finally:
+            await self._journal.close()
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._journal.path!r})"
@@ -184,9 +188,7 @@ class Job:
             origin = Origin(session=source, revisions=revisions or "current")
         if origin is not None:
             kept = origin.revisions if revisions is None else revisions
-            origin = Origin(
-                session=origin.session, revisions=kept, principals=dict(principals or {})
-            )
+            origin = Origin(session=origin.session, revisions=kept, principals=principals or {})
         run = Run(
             self._journal,
             domo,
