@@ -90,6 +90,26 @@ class Records:
         self._journal = journal
         self.run = run
 
+    @staticmethod
+    async def begin(journal: Journal, now: float) -> tuple[int, float | None]:
+        """Begin a run; give its number, and when the one before was last seen alive."""
+        question = "SELECT coalesce(max(run), 0) + 1, max(alive) FROM runs"
+        ((number, alive),) = await journal.ask(question)
+        statement = "INSERT INTO runs (run, began, alive) VALUES (?, ?, ?)"
+        await journal.write(statement, (number, now, now))
+        return number, alive
+
+    async def alive(self) -> None:
+        """Keep that the run is alive."""
+        statement = "UPDATE runs SET alive = ? WHERE run = ?"
+        await self._journal.write(statement, (time.time(), self.run))
+
+    async def over(self, because: str) -> None:
+        """Keep that the run has ended, and how."""
+        now = time.time()
+        statement = "UPDATE runs SET alive = ?, ended = ?, because = ? WHERE run = ?"
+        await self._journal.write(statement, (now, now, because, self.run))
+
     async def any(self, where: str, *values: Any) -> bool:
         """Say whether there is such a row."""
         return bool(await self._journal.page(where, 0, *values, limit=1))

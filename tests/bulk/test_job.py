@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import sqlite3
 from pathlib import Path
@@ -15,6 +16,7 @@ from domo_files_async import (
     InvalidArgumentError,
     JournalError,
     PermissionEntry,
+    SessionStateError,
     TransferError,
     bulk,
 )
@@ -285,6 +287,71 @@ async def test_a_run_that_is_left_early_sends_nothing_twice_when_it_is_run_again
         await run.aclose()
     await do(job, product, settle=0.2)
     assert await stored() == wanted(folder)
+
+
+async def test_a_run_that_is_left_within_its_job_has_ended_when_the_job_is_closed(
+    path, product, folder, stored, wanted, do
+):
+    unheard = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, said: unheard.append(said))
+    async with bulk.Job(path) as job:
+        await job.add(bulk.from_directory(folder))
+        run = job.run(product, settle=0.2)
+        await anext(run)
+    async with bulk.Job(path) as again:
+        assert not (await again.status()).is_running
+        await do(again, product, settle=0.2)
+    del run
+    gc.collect()
+    await asyncio.sleep(0)
+    assert await stored() == wanted(folder)
+    assert unheard == []
+
+
+async def test_a_session_that_is_closed_before_its_job_leaves_nothing_failed(
+    path, folder, emulator, stored, wanted, do
+):
+    emulator.faults.add("upload_file", rate=100, times=None)
+    async with bulk.Job(path) as job:
+        await job.add(bulk.from_directory(folder))
+        async with emulator.session("ada") as domo:
+            run = job.run(domo, concurrency=2)
+            await anext(run)
+        with pytest.raises(SessionStateError):
+            assert [outcome async for outcome in run if outcome.error] == []
+        assert (await job.status()).failed == 0
+        emulator.faults.clear()
+        async with emulator.session("ada") as again:
+            await do(job, again, settle=0.2)
+    assert await stored() == wanted(folder)
+
+
+async def test_who_waits_for_an_outcome_when_the_job_is_closed_is_told(
+    path, product, tmp_path, emulator
+):
+    emulator.requests = Arrivals()
+    emulator.faults.add("upload_file", stall=60)
+    (tmp_path / "one").write_bytes(b"1")
+    async with bulk.Job(path) as job:
+        await job.add([bulk.Item(source=tmp_path / "one")])
+        run = job.run(product)
+        waiting = asyncio.ensure_future(anext(run))
+        await emulator.requests.until("upload_file")
+    with pytest.raises(SessionStateError, match="run it again"):
+        await waiting
+
+
+async def test_what_was_uploaded_and_is_gone_since_is_done(job, product, do, tmp_path, writes):
+    gone = tmp_path / "gone.txt"
+    gone.write_bytes(b"here")
+    (tmp_path / "list.csv").write_text("source\ngone.txt\n")
+    await job.add(bulk.from_manifest(tmp_path / "list.csv"))
+    await do(job, product)
+    gone.unlink()
+    await job.add(bulk.from_manifest(tmp_path / "list.csv"))
+    assert [planned.action async for planned in job.plan(product)] == ["skip"]
+    assert [outcome.status for outcome in await do(job, product)] == ["skipped"]
+    assert writes() == 1
 
 
 async def test_items_added_while_it_runs_are_done_by_the_same_run(
