@@ -50,9 +50,9 @@ from domo_files_async.engine.outcomes import looked_for_later
 from domo_files_async.engine.shared import finished
 from domo_files_async.errors import (
     DomoFilesError,
-    InvalidArgumentError,
     OutcomeUnknownError,
     SessionStateError,
+    SourceError,
     TransferError,
 )
 
@@ -298,7 +298,7 @@ class Run:
                 pass
         if item.domo_id is not None:
             if self._origin is None:
-                raise InvalidArgumentError(
+                raise SourceError(
                     f"{item.source} is a data file of another instance: give run its session as "
                     "source"
                 )

@@ -238,6 +238,20 @@ async def test_principals_may_be_numbers_and_what_maps_nothing_is_refused(emulat
         assert str(robert) in granted
 
 
+async def test_what_was_run_without_its_source_is_moved_once_the_source_is_given(
+    emulator, other, job, do, path
+):
+    async with emulator.session("ada") as source, other.session("ada") as target:
+        await fill(source, 2)
+        await job.add(bulk.from_session(source))
+        async with bulk.Job(path) as again:
+            left = await do(again, target)
+            assert {(one.status, one.failure) for one in left} == {("failed", "person")}
+            assert "as source" in str(left[0].error)
+        assert await bulk.migrate(source, target, job) == []
+        assert len(other.files) == 2
+
+
 async def test_the_map_of_ids_has_the_first_revision_too(emulator, other, job, tmp_path):
     async with emulator.session("ada") as source, other.session("ada") as target:
         await fill(source)
