@@ -13,10 +13,11 @@ from domo_files_async.bulk.items import Item, SessionItems, measured
 from domo_files_async.bulk.journal import Journal
 from domo_files_async.bulk.migrate import Origin
 from domo_files_async.bulk.monitor import Monitor, read_status
+from domo_files_async.bulk.options import Options
 from domo_files_async.bulk.outcomes import Planned
 from domo_files_async.bulk.plan import Action, Revise, SetAccess, Skip, decide
 from domo_files_async.bulk.report import Report
-from domo_files_async.bulk.run import Options, Run
+from domo_files_async.bulk.run import Run
 from domo_files_async.engine.journal import UploadJournal
 from domo_files_async.errors import InvalidArgumentError, SessionStateError
 

@@ -64,11 +64,12 @@ if TYPE_CHECKING:
     from domo_files_async.bulk.journal import Journal, Row
     from domo_files_async.bulk.migrate import Origin
     from domo_files_async.bulk.monitor import Monitor
+    from domo_files_async.bulk.options import Options
     from domo_files_async.bulk.plan import Decision, Found
     from domo_files_async.engine.journal import UploadJournal
     from domo_files_async.session import DomoFilesSession
 
-__all__ = ("Options", "Run")
+__all__ = ("Run",)
 
 _ALIVE = 0.5
 _LOOKS = (1 / 31, 2 / 31, 4 / 31, 8 / 31, 16 / 31)
@@ -76,20 +77,6 @@ _LOOKS = (1 / 31, 2 / 31, 4 / 31, 8 / 31, 16 / 31)
 _AHEAD = 1000
 """Outcomes that wait for whoever reads them."""
 _CLOSED = "The job, or its session, was closed while it was run: run it again, and it goes on"
-
-
-@attrs.frozen(kw_only=True)
-class Options:
-    """How a run goes about it; see `Job.run`."""
-
-    concurrency: int = 32
-    large_concurrency: int = 4
-    passes: int = 3
-    pass_delay: float = 5.0
-    fail_fast: bool = False
-    max_failure_rate: float | None = 0.5
-    settle: float = 15.0
-    patience: float = 3600.0
 
 
 class Run:

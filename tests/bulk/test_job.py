@@ -341,6 +341,28 @@ async def test_who_waits_for_an_outcome_when_the_job_is_closed_is_told(
         await waiting
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"concurrency": 0},
+        {"concurrency": 1.5},
+        {"large_concurrency": True},
+        {"passes": -1},
+        {"pass_delay": -1},
+        {"settle": float("nan")},
+        {"patience": None},
+        {"max_failure_rate": 50},
+        {"max_failure_rate": "all"},
+    ],
+)
+async def test_an_option_that_can_not_be_right_is_refused_before_anything_is_begun(
+    job, product, options
+):
+    (name,) = options
+    with pytest.raises(InvalidArgumentError, match=f"^{name} must be"):
+        job.run(product, **options)
+
+
 async def test_what_was_uploaded_and_is_gone_since_is_done(job, product, do, tmp_path, writes):
     gone = tmp_path / "gone.txt"
     gone.write_bytes(b"here")
