@@ -205,8 +205,8 @@ class Teller:
         await self._records.made(self._row, made)
 
 
-def recorded(row: Row) -> Outcome:
-    """Give the outcome that the journal has."""
+def recorded(row: Row, error: DomoFilesError | None = None) -> Outcome:
+    """Give the outcome that the journal has; it has an *error*'s words only."""
     known = row.known
     decision = decide(row.item, known)
     status = Status.SKIPPED if known.state.is_done else Status(known.state)
@@ -215,7 +215,7 @@ def recorded(row: Row) -> Outcome:
         status=status,
         data_file_id=known.data_file_id,
         revision_id=known.revision_id,
-        error=None if known.error is None else DomoFilesError(known.error),
+        error=DomoFilesError(known.error) if error is None and known.error is not None else error,
         failure=known.failure,
         because=decision.because,
         size_bytes=row.size,

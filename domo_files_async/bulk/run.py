@@ -21,7 +21,7 @@ from domo_files_async.bulk.doubts import look_for, name_of
 from domo_files_async.bulk.guard import Guard, ServerTime
 from domo_files_async.bulk.lanes import Lanes
 from domo_files_async.bulk.migrate import carry_revisions
-from domo_files_async.bulk.outcomes import Outcome, Status
+from domo_files_async.bulk.outcomes import Outcome, Status, bare
 from domo_files_async.bulk.plan import (
     Failure,
     Revise,
@@ -76,6 +76,8 @@ _LOOKS = (1 / 31, 2 / 31, 4 / 31, 8 / 31, 16 / 31)
 """Shares of the time to settle before each look: answers may lag by looks, or by time."""
 _AHEAD = 1000
 """Outcomes that wait for whoever reads them."""
+_ERRORS = 1000
+"""Errors that are kept until they are told at the end; of others only the words are."""
 _CLOSED = "The job, or its session, was closed while it was run: run it again, and it goes on"
 
 
@@ -129,6 +131,7 @@ class Run:
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing: asyncio.Task[None] | None = None
         self._because = "ended early"
+        self._errors: dict[int, DomoFilesError] = {}
 
     def park(self) -> None:
         """Begin nothing more; small items that are under way are finished, large ones parked."""
@@ -310,13 +313,16 @@ class Run:
         )
 
     async def _ended(self, row: Row, outcome: Outcome) -> None:
+        self._errors.pop(row.number, None)
         await self._records.ended(row, outcome)
         self._monitor.ended(outcome)
         self._guard.succeeded()
         await self._tell(outcome)
 
     async def _failed(self, row: Row, error: DomoFilesError, elapsed: float, tell: Teller) -> None:
+        self._errors.pop(row.number, None)
         if isinstance(error, OutcomeUnknownError):
+            self._keep(row, error)
             # What became of it is looked for at the end of the pass, and told then.
             held = HELD if row.item.key in self._held else ""
             await self._records.unknown(row, str(error), elapsed, because=held)
@@ -342,8 +348,14 @@ class Run:
         if self._options.fail_fast:
             said = f"The job was stopped at the first failure, as asked: {error}"
             self._halt(TransferError(said))
-        if failure is not Failure.LATER:
+        if failure is Failure.LATER:
+            self._keep(row, error)
+        else:
             await self._tell(outcome)
+
+    def _keep(self, row: Row, error: DomoFilesError) -> None:
+        if len(self._errors) < _ERRORS:
+            self._errors[row.number] = bare(error)
 
     def _halt(self, error: DomoFilesError) -> None:
         if self._halted is None:
@@ -441,7 +453,7 @@ class Run:
         while page := await self._journal.page(where, after, *values):
             after = page[-1].number
             for row in page:
-                outcome = recorded(row)
+                outcome = recorded(row, self._errors.pop(row.number, None))
                 if now:
                     self._monitor.ended(outcome)
                 await self._tell(outcome)

@@ -15,7 +15,9 @@ from domo_files_async import (
     Grant,
     InvalidArgumentError,
     JournalError,
+    OutcomeUnknownError,
     PermissionEntry,
+    RateLimitedError,
     SessionStateError,
     TransferError,
     bulk,
@@ -167,6 +169,24 @@ async def test_what_fails_in_all_passes_is_told_once_and_done_by_a_later_run(
     emulator.faults.clear()
     assert {str(one.status) for one in await do(job, product)} == {"uploaded"}
     assert await stored() == wanted(folder)
+
+
+@pytest.mark.parametrize(
+    ("status", "ended", "kind"),
+    [(429, "failed", RateLimitedError), (503, "unknown", OutcomeUnknownError)],
+)
+async def test_what_is_told_at_the_end_of_a_run_has_its_error_and_not_only_the_words(
+    job, product, do, emulator, tmp_path, status, ended, kind
+):
+    emulator.faults.add("upload_file", status=status, times=None)
+    (tmp_path / "one").write_bytes(b"1")
+    await job.add([bulk.Item(source=tmp_path / "one")])
+    (outcome,) = await do(job, product, passes=1)
+    assert (outcome.status, type(outcome.error)) == (ended, kind)
+    # It keeps nothing of what was sent in memory.
+    assert outcome.error.__traceback__ is None
+    (outcome,) = await do(job, product, passes=0)
+    assert (outcome.status, str(outcome.error)) == (ended, str(outcome.error))
 
 
 async def test_what_the_server_refuses_for_good_is_not_sent_again(
