@@ -136,6 +136,8 @@ async def test_the_example_takes_and_gives_files(emulator, monkeypatch):
     async with serving(app) as (_, client):
         assert gc.get_freeze_count()
         assert gc.get_threshold()[2] > 1_000_000
+        running = {task.get_coro().__name__ for task in asyncio.all_tasks()}
+        assert {"collect_young", "collect_when_quiet"} <= running
         assert (await client.get("/health")).json() == {"status": "ok"}
         assert "<form" in (await client.get("/")).text
         raw = await client.put("/files/a%20b.bin", content=data)
