@@ -256,6 +256,7 @@ async def test_a_body_that_grows_too_large_is_refused_and_aborted(client, emulat
     ("kind", "body", "detail"),
     [
         ("multipart/form-data", b"x", "The form's boundary is missing"),
+        (f"multipart/form-data; boundary={'b' * 300}", b"x", "boundary is longer than 70 bytes"),
         ("multipart/form-data; boundary=b", b"nonsense", "isn't the form that"),
         ("multipart/form-data; boundary=b", b"--b--\r\n", "holds no file"),
         (
