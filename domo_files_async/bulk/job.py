@@ -243,21 +243,21 @@ class Job:
             self._run.park()
 
     async def resolve(self, source: str, *, data_file_id: int | None) -> None:
-        """Decide what became of an item whose outcome is unknown.
+        """Decide what became of an item that failed, or whose outcome is unknown.
 
         Args:
             source: The item's.
             data_file_id: The data file that it became; `None` if it isn't there, so that the next
-                run sends it again.
+                run sends it again, also where it failed for good.
 
         Raises:
-            InvalidArgumentError: There is no such item of unknown outcome.
+            InvalidArgumentError: There is no such item that failed, or of unknown outcome.
         """
         rows = await self._journal.ask(
-            "SELECT number FROM items WHERE source = ? AND state = 'unknown'", source
+            "SELECT number FROM items WHERE source = ? AND state IN ('unknown', 'failed')", source
         )
         if not rows:
-            raise InvalidArgumentError(f"No item of {source} has an unknown outcome")
+            raise InvalidArgumentError(f"No item of {source} failed or has an unknown outcome")
         for (number,) in rows:
             await self._journal.write(
                 "UPDATE items SET state = CASE WHEN ? IS NULL THEN 'new' WHEN target IS NULL "

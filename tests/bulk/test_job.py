@@ -171,6 +171,22 @@ async def test_what_fails_in_all_passes_is_told_once_and_done_by_a_later_run(
     assert await stored() == wanted(folder)
 
 
+async def test_what_was_refused_for_good_is_sent_again_once_a_person_says_so(
+    job, product, do, emulator, tmp_path
+):
+    source = tmp_path / "one"
+    source.write_bytes(b"1")
+    emulator.faults.add("upload_file", status=413)
+    await job.add([bulk.Item(source=source)])
+    (failed,) = await do(job, product)
+    assert (failed.status, failed.failure) == ("failed", "never")
+    await job.resolve(str(source), data_file_id=None)
+    (outcome,) = await do(job, product)
+    assert outcome.status == "uploaded"
+    with pytest.raises(InvalidArgumentError, match="No item"):
+        await job.resolve(str(source), data_file_id=None)
+
+
 @pytest.mark.parametrize(
     ("status", "ended", "kind"),
     [(429, "failed", RateLimitedError), (503, "unknown", OutcomeUnknownError)],
