@@ -19,7 +19,7 @@ from distributed.protocol import dumps, loads, to_serialize
 
 from domo_files_async import bulk
 from domo_files_async.bulk.carry import Flight, Made
-from domo_files_async.bulk.run import Options
+from domo_files_async.bulk.options import Options
 from domo_files_async.dask.crew import Crew, working
 from domo_files_async.dask.desk import deliver
 from domo_files_async.dask.leases import Leases

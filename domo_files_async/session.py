@@ -156,6 +156,12 @@ class DomoFilesSession:
         return self._rules.surface
 
     @property
+    def transfer(self) -> TransferConfig:
+        """How it moves bytes."""
+        config: TransferConfig = self._options["transfer"]
+        return config
+
+    @property
     def instance(self) -> str:
         """Where it goes: origin and prefix, such as `https://acme.domo.com`."""
         return self._instance.url

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from domo_files_async.engine.journal import UploadJournal
     from domo_files_async.session import DomoFilesSession
 
-__all__ = ("Carrier", "Flight", "Made", "Teller", "carry", "set_access")
+__all__ = ("Carrier", "Flight", "Made", "Teller", "carry", "goes_in_parts", "set_access")
 
 _HELD = 256 * 1024
 """Bytes up to which a file is read at once, and sent from memory."""
@@ -144,7 +144,7 @@ async def carry(
         loop = asyncio.get_running_loop()
         loaded = await loop.run_in_executor(threads, _load, item.source)
         source = item.source if loaded.data is None else loaded.data
-        if loaded.size is not None and loaded.size >= LARGE:
+        if goes_in_parts(domo, loaded.size):
             journal = uploads
     flight = Flight(
         name=name if target is None else None,
@@ -187,6 +187,11 @@ async def carry(
         await tell.made(made)
         await set_access(domo, item, made.data_file_id, is_new=False)
     return made
+
+
+def goes_in_parts(domo: DomoFilesSession, size: int | None) -> bool:
+    """Say whether a file is sent in parts, so that its access is set after its commit."""
+    return size is not None and size >= min(LARGE, domo.transfer.multipart_threshold)
 
 
 async def set_access(

@@ -68,6 +68,11 @@ def _whole(_: object, attribute: attrs.Attribute[int | None], value: int | None)
         raise InvalidArgumentError(f"{attribute.name} must be a whole number, not {value!r}")
 
 
+def _words(_: object, attribute: attrs.Attribute[str | None], value: str | None) -> None:
+    if not isinstance(value, str | None):
+        raise InvalidArgumentError(f"{attribute.name} must be a text, not {value!r}")
+
+
 def _text(_: object, attribute: attrs.Attribute[str | None], value: str | None) -> None:
     if value is None:
         return
@@ -95,7 +100,7 @@ class Item:
 
     source: str = attrs.field(converter=_source)
     name: str | None = attrs.field(default=None, validator=_text)
-    description: str | None = None
+    description: str | None = attrs.field(default=None, validator=_words)
     content_type: str | None = attrs.field(default=None, validator=_text)
     public: bool | None = None
     data_file_id: int | None = attrs.field(default=None, validator=_whole)
@@ -108,6 +113,9 @@ class Item:
         """What tells it from the other items of its job: where from, and where to."""
         if self.data_file_id is not None:
             return f"{self.source}\n#{self.data_file_id}"
+        if self.domo_id is not None:
+            # It may get another name there, and is the same.
+            return f"{self.source}\n"
         return f"{self.source}\n{self.name or ''}"
 
     @property
@@ -266,6 +274,9 @@ class SessionItems:
         files = await self.session.list_files(ids=self._ids, limit_to_owned=self._ids is None)
         for file in files:
             yield _of_file(file, self.revisions)
+        # They fail where they are moved, each for itself.
+        for missing in sorted({*(self._ids or ())} - {file.data_file_id for file in files}):
+            yield Item(source=f"{DOMO}{missing}")
 
 
 def _of_file(file: DataFile, revisions: str) -> Item:
@@ -287,7 +298,8 @@ def from_session(
 
     Args:
         session: Of that instance; on either surface.
-        ids: Which of them; by default all that the session's user owns.
+        ids: Which of them; by default all that the session's user owns. One that isn't there is
+            an item that fails.
         revisions: `"all"`, in their order, or the `"current"` one.
 
     Returns:

@@ -13,10 +13,11 @@ from domo_files_async.bulk.items import Item, SessionItems, measured
 from domo_files_async.bulk.journal import Journal
 from domo_files_async.bulk.migrate import Origin
 from domo_files_async.bulk.monitor import Monitor, read_status
+from domo_files_async.bulk.options import Options
 from domo_files_async.bulk.outcomes import Planned
 from domo_files_async.bulk.plan import Action, Revise, SetAccess, Skip, decide
 from domo_files_async.bulk.report import Report
-from domo_files_async.bulk.run import Options, Run
+from domo_files_async.bulk.run import Run
 from domo_files_async.engine.journal import UploadJournal
 from domo_files_async.errors import InvalidArgumentError, SessionStateError
 
@@ -70,7 +71,11 @@ class Job:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self._journal.close()
+        try:
+            if self._run is not None:
+                await self._run.close()
+        finally:
+            await self._journal.close()
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._journal.path!r})"
@@ -184,9 +189,7 @@ class Job:
             origin = Origin(session=source, revisions=revisions or "current")
         if origin is not None:
             kept = origin.revisions if revisions is None else revisions
-            origin = Origin(
-                session=origin.session, revisions=kept, principals=dict(principals or {})
-            )
+            origin = Origin(session=origin.session, revisions=kept, principals=principals or {})
         run = Run(
             self._journal,
             domo,
@@ -240,21 +243,21 @@ class Job:
             self._run.park()
 
     async def resolve(self, source: str, *, data_file_id: int | None) -> None:
-        """Decide what became of an item whose outcome is unknown.
+        """Decide what became of an item that failed, or whose outcome is unknown.
 
         Args:
             source: The item's.
             data_file_id: The data file that it became; `None` if it isn't there, so that the next
-                run sends it again.
+                run sends it again, also where it failed for good.
 
         Raises:
-            InvalidArgumentError: There is no such item of unknown outcome.
+            InvalidArgumentError: There is no such item that failed, or of unknown outcome.
         """
         rows = await self._journal.ask(
-            "SELECT number FROM items WHERE source = ? AND state = 'unknown'", source
+            "SELECT number FROM items WHERE source = ? AND state IN ('unknown', 'failed')", source
         )
         if not rows:
-            raise InvalidArgumentError(f"No item of {source} has an unknown outcome")
+            raise InvalidArgumentError(f"No item of {source} failed or has an unknown outcome")
         for (number,) in rows:
             await self._journal.write(
                 "UPDATE items SET state = CASE WHEN ? IS NULL THEN 'new' WHEN target IS NULL "

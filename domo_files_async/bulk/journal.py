@@ -79,7 +79,10 @@ INSERT INTO items (key, source, name, description, content_type, public, target,
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (key) DO UPDATE SET description = excluded.description,
     content_type = excluded.content_type, public = excluded.public, grants = excluded.grants,
-    size = excluded.size, fingerprint = excluded.fingerprint, is_large = excluded.is_large
+    size = coalesce(excluded.size, size), is_large = excluded.is_large,
+    fingerprint = coalesce(excluded.fingerprint, fingerprint),
+    name = CASE WHEN state IN ('started', 'unknown') THEN name
+        ELSE coalesce(excluded.name, name) END
 """
 _COLUMNS = (
     "number, source, name, description, content_type, public, target, grants, size, fingerprint, "

@@ -54,7 +54,7 @@ def _items(where: str, *, is_csv: bool) -> Iterator[Item]:
     line = 1
     try:
         with open(where, encoding="utf-8-sig", newline="") as file:  # noqa: PTH123
-            for number, found in _csv(file) if is_csv else enumerate(file, 1):
+            for number, found in _csv(file) if is_csv else enumerate(map(str.strip, file), 1):
                 line = number
                 fields = _fields(found)
                 if fields is not None:
@@ -67,7 +67,11 @@ def _items(where: str, *, is_csv: bool) -> Iterator[Item]:
 
 def _csv(file: Any) -> Iterator[tuple[int, dict[Any, Any]]]:
     reader = csv.DictReader(file, strict=True)
-    _check(reader.fieldnames or ())
+    names = reader.fieldnames or ()
+    _check(names)
+    for name in names:
+        if names.count(name) > 1:
+            raise InvalidArgumentError(f"the column {name!r} is there twice")
     for row in reader:
         yield reader.line_num, row
 
@@ -78,9 +82,14 @@ def _fields(found: dict[Any, Any] | str) -> Mapping[str, Any] | None:
         if None in found or None in found.values():
             raise InvalidArgumentError("it has not as many fields as there are columns")
         return {name: value for name, value in found.items() if value}
-    if not found.strip():
+    if not found:
         return None
-    fields = json.loads(found)
+    try:
+        fields = json.loads(found)
+    except json.JSONDecodeError as error:
+        raise InvalidArgumentError(f"it is no JSON: {error.msg} at column {error.colno}") from error
+    except RecursionError as error:
+        raise InvalidArgumentError("it is no JSON that could be an item") from error
     if not isinstance(fields, dict):
         raise InvalidArgumentError("it is no JSON object")
     _check(fields)
@@ -91,7 +100,7 @@ def _check(names: Any) -> None:
     unknown = set(names) - _COLUMNS
     if unknown:
         raise InvalidArgumentError(
-            f"there are columns that mean nothing: {', '.join(map(str, sorted(unknown)))}; those "
+            f"there are columns that mean nothing: {', '.join(map(repr, sorted(unknown)))}; those "
             f"that do are {', '.join(sorted(_COLUMNS))}"
         )
     if "source" not in names:
@@ -100,7 +109,7 @@ def _check(names: Any) -> None:
 
 def _item(fields: Mapping[str, Any], folder: str) -> Item:
     source = fields.get("source")
-    if not isinstance(source, str):
+    if not isinstance(source, str) or not source:
         raise InvalidArgumentError("there is no source")
     is_path = "://" not in source and not os.path.isabs(source)  # noqa: PTH117
     path = os.path.join(folder, source) if is_path else source  # noqa: PTH118
@@ -114,8 +123,8 @@ def _item(fields: Mapping[str, Any], folder: str) -> Item:
         description=fields.get("description"),
         content_type=fields.get("content_type"),
         public=_flag(fields.get("public")),
-        data_file_id=int(number) if isinstance(number, str) else number,
-        grants=_grants(fields.get("grants", ())),
+        data_file_id=int(number) if isinstance(number, str) and number.isdecimal() else number,
+        grants=_grants(fields.get("grants", [])),
     )
 
 
@@ -130,6 +139,8 @@ def _flag(value: object) -> bool | None:
 
 def _grants(value: Any) -> tuple[PermissionEntry, ...]:
     entries = [one for one in value.split(";") if one] if isinstance(value, str) else value
+    if not isinstance(entries, list):
+        raise InvalidArgumentError(f"grants must be a list of texts, not {value!r}")
     read = []
     for entry in entries:
         parts = entry.strip().split(":") if isinstance(entry, str) else ()

@@ -6,6 +6,7 @@ Nothing touches the disk: what the source sends is what the target gets, chunk b
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -17,11 +18,12 @@ from domo_files_async.errors import (
     AccessNotSetError,
     ChecksumMismatchError,
     DomoFilesError,
+    InvalidArgumentError,
     TransportError,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Mapping
+    from collections.abc import AsyncIterator, Iterable
 
     from domo_files_async.bulk.carry import Teller
     from domo_files_async.bulk.items import Item
@@ -37,6 +39,14 @@ _HELD = 256 * 1024
 _MOST_BREAKS = 4
 
 
+def _principals(given: Mapping[str, str]) -> dict[str, str]:
+    if not isinstance(given, Mapping):
+        raise InvalidArgumentError(
+            f"principals must map ids there to ids here, as a dictionary, not {given!r}"
+        )
+    return {str(there): str(here) for there, here in given.items()}
+
+
 @attrs.frozen(kw_only=True)
 class Origin:
     """Where data files come from.
@@ -49,7 +59,7 @@ class Origin:
 
     session: DomoFilesSession
     revisions: str = "current"
-    principals: Mapping[str, str] = attrs.field(factory=dict)
+    principals: Mapping[str, str] = attrs.field(factory=dict, converter=_principals)
 
 
 async def carry_revisions(
@@ -85,6 +95,10 @@ async def carry_revisions(
         revisions = revisions[-1:]
     done = await _done(journal, row.number)
     attempts, sent = 0, {}
+    renamed = None
+    if target is not None and row.item.name is not None:
+        known_as = (await domo.get_file(target)).name
+        renamed = None if row.item.name == known_as else row.item.name
     for revision in revisions:
         number = revision.data_file_revision_id
         if number in done:
@@ -103,7 +117,7 @@ async def carry_revisions(
         content = _Content(origin.session, source_id, revision, hashed=digest is None)
         result = await domo.upload(
             await content.source(),
-            name=row.item.name or file.name if target is None else None,
+            name=row.item.name or file.name if target is None else renamed,
             description=_description(row.item, file) if target is None else None,
             public=False if target is None else None,
             content_type=revision.content_type,
@@ -127,11 +141,17 @@ async def carry_revisions(
         )
     assert target is not None
     stored = await domo.get_file(target, expand=("revisions",))
-    last = _compare(revisions, _in_order(stored), done, sent, target)
+    made_here = _compare(revisions, _in_order(stored), done, sent, target)
+    for number in [one for one, known in done.items() if known is None]:
+        # Nobody said the first one's id when it was made.
+        await journal.write(
+            "UPDATE revisions SET revision_id = ? WHERE item = ? AND source_revision = ?",
+            (made_here.get(number), row.number, number),
+        )
     because = await _carry_access(domo, origin, row.item, source_id, stored)
     made = Made(
         data_file_id=target,
-        revision_id=last,
+        revision_id=made_here[revisions[-1].data_file_revision_id],
         size=revisions[-1].size_bytes or 0,
         sha256=_lower(revisions[-1].sha256_hash_value),
         attempts=attempts,
@@ -219,21 +239,22 @@ def _compare(
     done: Mapping[int, int | None],
     sent: Mapping[int, str | None],
     data_file_id: int,
-) -> int | None:
-    """Compare what both servers say of each revision; give the last one's id here.
+) -> dict[int, int | None]:
+    """Compare what both servers say of each revision; give their ids here, where known.
 
     The answers may lag: what isn't listed yet is left to `verify`.
     """
     by_id = {one.data_file_revision_id: one for one in here}
     # The first revision's id isn't always told; nobody can have made one before it.
     guessed = iter([number for number in sorted(by_id) if number not in set(done.values())])
-    last: int | None = None
+    found: dict[int, int | None] = {}
     for revision in there:
         number = revision.data_file_revision_id
-        last = done[number]
-        if last is None:
-            last = next(guessed, None)
-        stored = None if last is None else by_id.get(last)
+        same_here = done[number]
+        if same_here is None:
+            same_here = next(guessed, None)
+        found[number] = same_here
+        stored = None if same_here is None else by_id.get(same_here)
         if stored is None:
             continue
         digest = _lower(revision.sha256_hash_value) or sent.get(number)
@@ -243,15 +264,15 @@ def _compare(
         same = digest is None or other is None or digest == other
         if not same or revision.size_bytes not in {None, stored.size_bytes}:
             raise ChecksumMismatchError(
-                f"Revision {last} of data file {data_file_id} has {stored.size_bytes} bytes with "
-                f"digest {other}, and its source {revision.size_bytes} with {digest}. Delete that "
-                "revision and migrate it again",
+                f"Revision {same_here} of data file {data_file_id} has {stored.size_bytes} bytes "
+                f"with digest {other}, and its source {revision.size_bytes} with {digest}. Delete "
+                "that revision and migrate it again",
                 expected=digest,
                 actual=other,
                 data_file_id=data_file_id,
-                revision_id=last,
+                revision_id=same_here,
             )
-    return last
+    return found
 
 
 async def _carry_access(
@@ -315,8 +336,9 @@ async def migrate(
     Raises:
         DomoFilesError: The whole job is wrong, and what.
     """
+    origin = Origin(session=source, revisions=revisions, principals=principals or {})
     await job.add(from_session(source, ids=ids, revisions=revisions))
-    options |= {"source": source, "principals": principals, "revisions": revisions}
+    options |= {"source": source, "principals": origin.principals, "revisions": revisions}
     return [
         outcome
         async for outcome in job.run(target, **options)

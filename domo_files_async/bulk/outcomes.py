@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from domo_files_async.bulk.plan import Action, Failure
     from domo_files_async.errors import DomoFilesError
 
-__all__ = ("Outcome", "Planned", "Status")
+__all__ = ("Outcome", "Planned", "Status", "bare")
 
 
 class Status(enum.StrEnum):
@@ -35,7 +35,8 @@ class Outcome:
         status: How it ended.
         data_file_id: The data file that it is in, if any.
         revision_id: Its revision there, where the API said it.
-        error: What it failed with; of an earlier run the words only.
+        error: What it failed with; of an earlier run, and of what is told at the end of one in
+            which very many failed, the words only.
         failure: What can be done about it: `"later"`, `"never"` or `"person"`.
         because: Why it was skipped, or what to know of it besides.
         size_bytes: Bytes that were sent.
@@ -72,3 +73,16 @@ class Planned:
     action: Action
     because: str
     data_file_id: int | None = None
+
+
+def bare(error: DomoFilesError) -> DomoFilesError:
+    """Give an error without the frames that it came through, and the memory that they hold."""
+    left: list[BaseException] = [error]
+    seen = set()
+    while left:
+        one = left.pop()
+        seen.add(id(one))
+        one.__traceback__ = None
+        linked = (one.__cause__, one.__context__, getattr(one, "cause", None))
+        left += [x for x in linked if isinstance(x, BaseException) and id(x) not in seen]
+    return error

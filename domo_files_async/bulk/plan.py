@@ -25,6 +25,7 @@ from domo_files_async.errors import (
     OutcomeUnknownError,
     PartUploadError,
     PermissionDeniedError,
+    SessionStateError,
     SourceChangedError,
     SourceError,
     SourceTooLargeError,
@@ -220,7 +221,7 @@ def is_wholly_wrong(error: DomoFilesError) -> bool:
         case OutcomeUnknownError(cause=cause):
             return cause is not None and is_wholly_wrong(cause)
         case _:
-            return isinstance(error, AuthenticationError)
+            return isinstance(error, AuthenticationError | SessionStateError)
 
 
 @attrs.frozen(kw_only=True)

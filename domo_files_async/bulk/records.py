@@ -90,6 +90,26 @@ class Records:
         self._journal = journal
         self.run = run
 
+    @staticmethod
+    async def begin(journal: Journal, now: float) -> tuple[int, float | None]:
+        """Begin a run; give its number, and when the one before was last seen alive."""
+        question = "SELECT coalesce(max(run), 0) + 1, max(alive) FROM runs"
+        ((number, alive),) = await journal.ask(question)
+        statement = "INSERT INTO runs (run, began, alive) VALUES (?, ?, ?)"
+        await journal.write(statement, (number, now, now))
+        return number, alive
+
+    async def alive(self) -> None:
+        """Keep that the run is alive."""
+        statement = "UPDATE runs SET alive = ? WHERE run = ?"
+        await self._journal.write(statement, (time.time(), self.run))
+
+    async def over(self, because: str) -> None:
+        """Keep that the run has ended, and how."""
+        now = time.time()
+        statement = "UPDATE runs SET alive = ?, ended = ?, because = ? WHERE run = ?"
+        await self._journal.write(statement, (now, now, because, self.run))
+
     async def any(self, where: str, *values: Any) -> bool:
         """Say whether there is such a row."""
         return bool(await self._journal.page(where, 0, *values, limit=1))
@@ -185,8 +205,8 @@ class Teller:
         await self._records.made(self._row, made)
 
 
-def recorded(row: Row) -> Outcome:
-    """Give the outcome that the journal has."""
+def recorded(row: Row, error: DomoFilesError | None = None) -> Outcome:
+    """Give the outcome that the journal has; it has an *error*'s words only."""
     known = row.known
     decision = decide(row.item, known)
     status = Status.SKIPPED if known.state.is_done else Status(known.state)
@@ -195,7 +215,7 @@ def recorded(row: Row) -> Outcome:
         status=status,
         data_file_id=known.data_file_id,
         revision_id=known.revision_id,
-        error=None if known.error is None else DomoFilesError(known.error),
+        error=DomoFilesError(known.error) if error is None and known.error is not None else error,
         failure=known.failure,
         because=decision.because,
         size_bytes=row.size,

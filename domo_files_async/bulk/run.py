@@ -16,13 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from domo_files_async.bulk.carry import Made, carry, set_access
+from domo_files_async.bulk.carry import Made, carry, goes_in_parts, set_access
 from domo_files_async.bulk.doubts import look_for, name_of
 from domo_files_async.bulk.guard import Guard, ServerTime
-from domo_files_async.bulk.journal import LARGE
 from domo_files_async.bulk.lanes import Lanes
 from domo_files_async.bulk.migrate import carry_revisions
-from domo_files_async.bulk.outcomes import Outcome, Status
+from domo_files_async.bulk.outcomes import Outcome, Status, bare
 from domo_files_async.bulk.plan import (
     Failure,
     Revise,
@@ -48,10 +47,12 @@ from domo_files_async.bulk.records import (
     recorded,
 )
 from domo_files_async.engine.outcomes import looked_for_later
+from domo_files_async.engine.shared import finished
 from domo_files_async.errors import (
     DomoFilesError,
-    InvalidArgumentError,
     OutcomeUnknownError,
+    SessionStateError,
+    SourceError,
     TransferError,
 )
 
@@ -63,31 +64,21 @@ if TYPE_CHECKING:
     from domo_files_async.bulk.journal import Journal, Row
     from domo_files_async.bulk.migrate import Origin
     from domo_files_async.bulk.monitor import Monitor
+    from domo_files_async.bulk.options import Options
     from domo_files_async.bulk.plan import Decision, Found
     from domo_files_async.engine.journal import UploadJournal
     from domo_files_async.session import DomoFilesSession
 
-__all__ = ("Options", "Run")
+__all__ = ("Run",)
 
 _ALIVE = 0.5
 _LOOKS = (1 / 31, 2 / 31, 4 / 31, 8 / 31, 16 / 31)
 """Shares of the time to settle before each look: answers may lag by looks, or by time."""
 _AHEAD = 1000
 """Outcomes that wait for whoever reads them."""
-
-
-@attrs.frozen(kw_only=True)
-class Options:
-    """How a run goes about it; see `Job.run`."""
-
-    concurrency: int = 32
-    large_concurrency: int = 4
-    passes: int = 3
-    pass_delay: float = 5.0
-    fail_fast: bool = False
-    max_failure_rate: float | None = 0.5
-    settle: float = 15.0
-    patience: float = 3600.0
+_ERRORS = 1000
+"""Errors that are kept until they are told at the end; of others only the words are."""
+_CLOSED = "The job, or its session, was closed while it was run: run it again, and it goes on"
 
 
 class Run:
@@ -137,6 +128,10 @@ class Run:
         self._records = Records(journal, 0)
         self._dead_for = 0.0
         self._lost_at = 0.0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._closing: asyncio.Task[None] | None = None
+        self._because = "ended early"
+        self._errors: dict[int, DomoFilesError] = {}
 
     def park(self) -> None:
         """Begin nothing more; small items that are under way are finished, large ones parked."""
@@ -149,34 +144,47 @@ class Run:
             DomoFilesError: The whole job is wrong, and what.
         """
         await self._journal.claim()
-        self._records = Records(self._journal, await self._begin())
+        now = time.time()
+        number, alive = await Records.begin(self._journal, now)
+        self._records = Records(self._journal, number)
+        self._dead_for = max(0.0, now - alive) if alive else self._options.settle
         work = asyncio.create_task(self._work())
         work.add_done_callback(lambda _: self._outcomes.put_nowait(None))
-        beat = asyncio.create_task(self._beat())
-        because = "ended early"
+        self._tasks = {work, asyncio.create_task(self._beat())}
         try:
             with self._domo.observing(self._monitor.see):
                 while (outcome := await self._outcomes.get()) is not None:
                     self._room.release()
                     yield outcome
-                await work
-                because = "parked" if self._lanes.parked.is_set() else "done"
+                if work.cancelled():
+                    self._halt(SessionStateError(_CLOSED))
+                else:
+                    work.result()
+                self._because = "parked" if self._lanes.parked.is_set() else "done"
                 if self._halted is not None:
-                    because = str(self._halted)
+                    self._because = str(self._halted)
                     raise self._halted
         finally:
-            for task in (work, beat):
-                task.cancel()
-            await asyncio.wait({work, beat})
-            await self._guard.close()
-            self._threads.shutdown(wait=False)
-            await self._journal.write(
-                "UPDATE runs SET alive = ?, ended = ?, because = ? WHERE run = ?",
-                (now := time.time(), now, because, self._records.run),
-            )
-            await self._sample()
-            await self._put_away()
-            await self._journal.release()
+            await self.close()
+
+    async def close(self) -> None:
+        """End it; what is under way is cancelled."""
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._close())
+        await finished(self._closing)
+
+    async def _close(self) -> None:
+        if not self._tasks:
+            return
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.wait(self._tasks)
+        await self._guard.close()
+        self._threads.shutdown(wait=False)
+        await self._records.over(self._because)
+        await self._sample()
+        await self._put_away()
+        await self._journal.release()
 
     async def _put_away(self) -> None:
         """Close the journal of large uploads; where none is under way, it goes."""
@@ -188,22 +196,10 @@ class Run:
                 for end in ("", "-wal", "-shm"):
                     await asyncio.to_thread(Path(f"{path}{end}").unlink, missing_ok=True)
 
-    async def _begin(self) -> int:
-        rows = await self._journal.ask("SELECT coalesce(max(run), 0) + 1, max(alive) FROM runs")
-        ((number, alive),) = rows
-        now = time.time()
-        self._dead_for = max(0.0, now - alive) if alive else self._options.settle
-        await self._journal.write(
-            "INSERT INTO runs (run, began, alive) VALUES (?, ?, ?)", (number, now, now)
-        )
-        return int(number)
-
     async def _beat(self) -> None:
         while True:
             await asyncio.sleep(_ALIVE)
-            await self._journal.write(
-                "UPDATE runs SET alive = ? WHERE run = ?", (time.time(), self._records.run)
-            )
+            await self._records.alive()
             await self._sample()
 
     async def _sample(self) -> None:
@@ -292,7 +288,7 @@ class Run:
                 pass
         if item.domo_id is not None:
             if self._origin is None:
-                raise InvalidArgumentError(
+                raise SourceError(
                     f"{item.source} is a data file of another instance: give run its session as "
                     "source"
                 )
@@ -317,13 +313,16 @@ class Run:
         )
 
     async def _ended(self, row: Row, outcome: Outcome) -> None:
+        self._errors.pop(row.number, None)
         await self._records.ended(row, outcome)
         self._monitor.ended(outcome)
         self._guard.succeeded()
         await self._tell(outcome)
 
     async def _failed(self, row: Row, error: DomoFilesError, elapsed: float, tell: Teller) -> None:
+        self._errors.pop(row.number, None)
         if isinstance(error, OutcomeUnknownError):
+            self._keep(row, error)
             # What became of it is looked for at the end of the pass, and told then.
             held = HELD if row.item.key in self._held else ""
             await self._records.unknown(row, str(error), elapsed, because=held)
@@ -349,8 +348,14 @@ class Run:
         if self._options.fail_fast:
             said = f"The job was stopped at the first failure, as asked: {error}"
             self._halt(TransferError(said))
-        if failure is not Failure.LATER:
+        if failure is Failure.LATER:
+            self._keep(row, error)
+        else:
             await self._tell(outcome)
+
+    def _keep(self, row: Row, error: DomoFilesError) -> None:
+        if len(self._errors) < _ERRORS:
+            self._errors[row.number] = bare(error)
 
     def _halt(self, error: DomoFilesError) -> None:
         if self._halted is None:
@@ -397,7 +402,7 @@ class Run:
             await self._records.carried(row, trace.data_file_id, revision_id)
             return
         size = trace.revision.size_bytes if row.size is None else row.size
-        if row.item.grants or row.size is None or row.size >= LARGE:
+        if row.item.grants or row.size is None or goes_in_parts(self._domo, row.size):
             # Access is set after the commit, and nobody knows how far that came.
             made = Made(
                 data_file_id=trace.data_file_id,
@@ -448,7 +453,7 @@ class Run:
         while page := await self._journal.page(where, after, *values):
             after = page[-1].number
             for row in page:
-                outcome = recorded(row)
+                outcome = recorded(row, self._errors.pop(row.number, None))
                 if now:
                     self._monitor.ended(outcome)
                 await self._tell(outcome)

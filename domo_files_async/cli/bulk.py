@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import csv
 import functools
+import glob
 import json
 import os
 import signal
@@ -286,6 +287,7 @@ def report(
     json_file: Annotated[Path | None, typer.Option("--numbers", help="Write JSON.")] = None,
     items: Annotated[Path | None, typer.Option("--items", help="Write a CSV line an item.")] = None,
     id_map: Annotated[Path | None, typer.Option(help="Write old and new ids: .csv, .json.")] = None,
+    as_json: Json = False,
 ) -> None:
     """Write what a job came to."""
 
@@ -301,7 +303,8 @@ def report(
             for path, write in writing:
                 if path is not None:
                     await asyncio.to_thread(write, path)
-            say(described(await opened.status()))
+            now = await opened.status()
+            show(now, as_json=as_json, text=described(now))
 
     running.run(work())
 
@@ -313,14 +316,17 @@ def resolve(
     *,
     made: Annotated[int | None, typer.Option(help="It is there, as this data file.")] = None,
     send_again: Annotated[bool, typer.Option("--send-again", help="It isn't there.")] = False,
+    as_json: Json = False,
 ) -> None:
-    """Decide what became of a file whose outcome is unknown."""
+    """Decide what became of a file that failed for good, or whose outcome is unknown."""
     if (made is None) == (not send_again):
         raise InvalidArgumentError("Say either --made ID or --send-again")
 
     async def work() -> None:
         async with bulk.Job(_existing(job)) as opened:
             await opened.resolve(source, data_file_id=made)
+        text = f"{source} is sent again by the next run." if made is None else f"{source} is done."
+        show({"source": source, "data_file_id": made}, as_json=as_json, text=text)
 
     running.run(work())
 
@@ -363,9 +369,18 @@ def _items(source: str) -> Iterable[Item]:
     path = Path(source)
     if path.is_dir():
         return bulk.from_directory(path)
-    if path.is_file():
+    if path.is_file() or not glob.has_magic(source):
+        # What isn't there is an item that fails.
         return [bulk.Item(source=source, name=path.name)]
-    return bulk.from_glob(source)
+    return _matching(source)
+
+
+def _matching(pattern: str) -> Iterator[Item]:
+    item = None
+    for item in bulk.from_glob(pattern):
+        yield item
+    if item is None:
+        say(f"Nothing matches {pattern}", as_json=True)
 
 
 async def _follow(job: bulk.Job, outcomes: AsyncIterator[Outcome], *, as_json: bool) -> int:

@@ -18,8 +18,16 @@ import typer
 from domo_files_async.cli import running
 from domo_files_async.cli.credentials import read_settings
 from domo_files_async.cli.output import show
-from domo_files_async.cli.target import Json, SurfaceChoice, Url, choose
-from domo_files_async.config import RetryPolicy, Timeouts
+from domo_files_async.cli.target import (
+    Json,
+    Local,
+    LocalUser,
+    SurfaceChoice,
+    Url,
+    choose,
+    open_emulator,
+)
+from domo_files_async.config import RetryPolicy, Surface, Timeouts
 from domo_files_async.errors import (
     AuthenticationError,
     DomoFilesError,
@@ -32,9 +40,9 @@ from domo_files_async.protocol.surface import parse_instance, surface_rules
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
     from domo_files_async.auth import Auth
-    from domo_files_async.config import Surface
     from domo_files_async.protocol.surface import Instance
 
 __all__ = ("register",)
@@ -60,7 +68,14 @@ def register(app: typer.Typer) -> None:
     app.command()(doctor)
 
 
-def doctor(*, url: Url = None, surface: SurfaceChoice = None, as_json: Json = False) -> None:
+def doctor(
+    *,
+    local: Local = None,
+    user: LocalUser = "ada",
+    url: Url = None,
+    surface: SurfaceChoice = None,
+    as_json: Json = False,
+) -> None:
     """Look for the usual mistakes, and say what to do.
 
     Nothing is uploaded or changed, and no credential is shown.
@@ -68,7 +83,7 @@ def doctor(*, url: Url = None, surface: SurfaceChoice = None, as_json: Json = Fa
 
     async def work() -> bool:
         well = True
-        async for found in _examine(url, surface):
+        async for found in _examine(local, user, url, surface):
             well = well and found.ok
             advice = f"\n        {found.advice}" if found.advice else ""
             mark = "ok    " if found.ok else "FAILED"
@@ -79,8 +94,19 @@ def doctor(*, url: Url = None, surface: SurfaceChoice = None, as_json: Json = Fa
         raise typer.Exit(1)
 
 
-async def _examine(url: str | None, surface: Surface | None) -> AsyncIterator[Finding]:
+async def _examine(
+    local: Path | None, user: str, url: str | None, surface: Surface | None
+) -> AsyncIterator[Finding]:
     """Check one thing after the other; what a failed one is needed for isn't checked."""
+    if local is not None:
+        if url is not None:
+            raise InvalidArgumentError("Give --local or --url, not both")
+        async with open_emulator(local) as emulator:
+            yield Finding("settings", ok=True, said=f"an emulator kept in {local}")
+            auth = emulator.auth(user, surface=surface)
+            async for found in _examine_instance(emulator.url, auth, surface or Surface.PRODUCT):
+                yield found
+        return
     try:
         settings = read_settings()
         address, auth, chosen = choose(settings, url, surface)
@@ -88,6 +114,11 @@ async def _examine(url: str | None, surface: Surface | None) -> AsyncIterator[Fi
         yield Finding("settings", ok=False, said=str(error))
         return
     yield Finding("settings", ok=True, said=f"a {type(auth).__name__} from {settings.source}")
+    async for found in _examine_instance(address, auth, chosen):
+        yield found
+
+
+async def _examine_instance(address: str, auth: Auth, surface: Surface) -> AsyncIterator[Finding]:
     try:
         instance = parse_instance(address)
     except InvalidArgumentError as error:
@@ -101,7 +132,7 @@ async def _examine(url: str | None, surface: Surface | None) -> AsyncIterator[Fi
         well = well and (found.ok or found.check == "clock")
         yield found
     if well:
-        async for found in _examine_answer(address, auth, chosen, instance.prefix):
+        async for found in _examine_answer(address, auth, surface, instance.prefix):
             yield found
 
 

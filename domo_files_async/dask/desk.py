@@ -82,8 +82,9 @@ class DeskPlugin(WorkerPlugin):
 
     async def setup(self, worker: Worker) -> None:  # noqa: ARG002 - Dask calls it so
         """Open the desk."""
-        self.desk = Desk()
-        await self.desk.open(self._factory)
+        desk = Desk()
+        await desk.open(self._factory)
+        self.desk = desk
 
     async def teardown(self, worker: Worker) -> None:  # noqa: ARG002 - Dask calls it so
         """Close the desk."""

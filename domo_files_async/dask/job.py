@@ -7,7 +7,7 @@ import contextlib
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from domo_files_async.bulk.run import Options
+from domo_files_async.bulk.options import Options
 from domo_files_async.dask.crew import Crew, working
 from domo_files_async.dask.desk import DeskPlugin
 from domo_files_async.errors import InvalidArgumentError

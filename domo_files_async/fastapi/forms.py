@@ -12,6 +12,9 @@ _MOST_BESIDE = 64 * 1024
 """Bytes of a form that may belong to no file: fields, headers and boundaries."""
 
 
+_LONGEST_BOUNDARY = 70
+
+
 class FormError(Exception):
     """The body isn't a form with one file."""
 
@@ -33,9 +36,9 @@ def read_boundary(content_type: str) -> bytes | None:
     """Read the boundary of a form; `None` where it isn't a form.
 
     Raises:
-        FormError: It is one without a boundary.
+        FormError: It is one without a boundary, or with one that is too long.
 
-    Source: RFC 7578, section 4.1.
+    Source: RFC 7578, section 4.1; RFC 2046, section 5.1.1.
     """
     kind, options = parse_options_header(content_type)
     if kind != b"multipart/form-data":
@@ -43,6 +46,8 @@ def read_boundary(content_type: str) -> bytes | None:
     boundary = options.get(b"boundary")
     if not boundary:
         raise FormError("The form's boundary is missing")
+    if len(boundary) > _LONGEST_BOUNDARY:
+        raise FormError(f"The form's boundary is longer than {_LONGEST_BOUNDARY} bytes")
     return boundary
 
 

@@ -177,13 +177,18 @@ class DomoFileSystem(AsyncFileSystem):
                 return file, revision
         raise not_found(path)
 
+    async def _is_directory(self, path: str) -> bool:
+        """Whether a path is a directory: names of data files begin with it, and none is it."""
+        if is_id(path):
+            return False
+        listing = await self._listing()
+        return not listing.ids(path) and listing.is_directory(path)
+
     async def _info(self, path: str, **_: Any) -> dict[str, Any]:
         path = self._strip_protocol(path)
         with os_errors(path):
-            if not is_id(path):
-                listing = await self._listing()
-                if not listing.ids(path) and listing.is_directory(path):
-                    return directory_entry(path)
+            if await self._is_directory(path):
+                return directory_entry(path)
             file, revision = await self._find_file(path)
             return describe(path, file, revision)
 
@@ -305,6 +310,8 @@ class DomoFileSystem(AsyncFileSystem):
     async def _cp_file(self, path1: str, path2: str, **_: Any) -> None:
         path1, path2 = self._strip_protocol(path1), self._strip_protocol(path2)
         with os_errors(path1):
+            if await self._is_directory(path1):
+                return
             file, revision = await self._find_file(path1)
             session = await self._session()
         with os_errors(path2):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import sqlite3
 from pathlib import Path
@@ -14,7 +15,10 @@ from domo_files_async import (
     Grant,
     InvalidArgumentError,
     JournalError,
+    OutcomeUnknownError,
     PermissionEntry,
+    RateLimitedError,
+    SessionStateError,
     TransferError,
     bulk,
 )
@@ -167,6 +171,40 @@ async def test_what_fails_in_all_passes_is_told_once_and_done_by_a_later_run(
     assert await stored() == wanted(folder)
 
 
+async def test_what_was_refused_for_good_is_sent_again_once_a_person_says_so(
+    job, product, do, emulator, tmp_path
+):
+    source = tmp_path / "one"
+    source.write_bytes(b"1")
+    emulator.faults.add("upload_file", status=413)
+    await job.add([bulk.Item(source=source)])
+    (failed,) = await do(job, product)
+    assert (failed.status, failed.failure) == ("failed", "never")
+    await job.resolve(str(source), data_file_id=None)
+    (outcome,) = await do(job, product)
+    assert outcome.status == "uploaded"
+    with pytest.raises(InvalidArgumentError, match="No item"):
+        await job.resolve(str(source), data_file_id=None)
+
+
+@pytest.mark.parametrize(
+    ("status", "ended", "kind"),
+    [(429, "failed", RateLimitedError), (503, "unknown", OutcomeUnknownError)],
+)
+async def test_what_is_told_at_the_end_of_a_run_has_its_error_and_not_only_the_words(
+    job, product, do, emulator, tmp_path, status, ended, kind
+):
+    emulator.faults.add("upload_file", status=status, times=None)
+    (tmp_path / "one").write_bytes(b"1")
+    await job.add([bulk.Item(source=tmp_path / "one")])
+    (outcome,) = await do(job, product, passes=1)
+    assert (outcome.status, type(outcome.error)) == (ended, kind)
+    # It keeps nothing of what was sent in memory.
+    assert outcome.error.__traceback__ is None
+    (outcome,) = await do(job, product, passes=0)
+    assert (outcome.status, str(outcome.error)) == (ended, str(outcome.error))
+
+
 async def test_what_the_server_refuses_for_good_is_not_sent_again(
     job, product, folder, do, emulator
 ):
@@ -285,6 +323,93 @@ async def test_a_run_that_is_left_early_sends_nothing_twice_when_it_is_run_again
         await run.aclose()
     await do(job, product, settle=0.2)
     assert await stored() == wanted(folder)
+
+
+async def test_a_run_that_is_left_within_its_job_has_ended_when_the_job_is_closed(
+    path, product, folder, stored, wanted, do
+):
+    unheard = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, said: unheard.append(said))
+    async with bulk.Job(path) as job:
+        await job.add(bulk.from_directory(folder))
+        run = job.run(product, settle=0.2)
+        await anext(run)
+    async with bulk.Job(path) as again:
+        assert not (await again.status()).is_running
+        await do(again, product, settle=0.2)
+    del run
+    gc.collect()
+    await asyncio.sleep(0)
+    assert await stored() == wanted(folder)
+    assert unheard == []
+
+
+async def test_a_session_that_is_closed_before_its_job_leaves_nothing_failed(
+    path, folder, emulator, stored, wanted, do
+):
+    emulator.faults.add("upload_file", rate=100, times=None)
+    async with bulk.Job(path) as job:
+        await job.add(bulk.from_directory(folder))
+        async with emulator.session("ada") as domo:
+            run = job.run(domo, concurrency=2)
+            await anext(run)
+        with pytest.raises(SessionStateError):
+            assert [outcome async for outcome in run if outcome.error] == []
+        assert (await job.status()).failed == 0
+        emulator.faults.clear()
+        async with emulator.session("ada") as again:
+            await do(job, again, settle=0.2)
+    assert await stored() == wanted(folder)
+
+
+async def test_who_waits_for_an_outcome_when_the_job_is_closed_is_told(
+    path, product, tmp_path, emulator
+):
+    emulator.requests = Arrivals()
+    emulator.faults.add("upload_file", stall=60)
+    (tmp_path / "one").write_bytes(b"1")
+    async with bulk.Job(path) as job:
+        await job.add([bulk.Item(source=tmp_path / "one")])
+        run = job.run(product)
+        waiting = asyncio.ensure_future(anext(run))
+        await emulator.requests.until("upload_file")
+    with pytest.raises(SessionStateError, match="run it again"):
+        await waiting
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"concurrency": 0},
+        {"concurrency": 1.5},
+        {"large_concurrency": True},
+        {"passes": -1},
+        {"pass_delay": -1},
+        {"settle": float("nan")},
+        {"patience": None},
+        {"max_failure_rate": 50},
+        {"max_failure_rate": "all"},
+    ],
+)
+async def test_an_option_that_can_not_be_right_is_refused_before_anything_is_begun(
+    job, product, options
+):
+    (name,) = options
+    with pytest.raises(InvalidArgumentError, match=f"^{name} must be"):
+        job.run(product, **options)
+
+
+async def test_what_was_uploaded_and_is_gone_since_is_done(job, product, do, tmp_path, writes):
+    gone = tmp_path / "gone.txt"
+    gone.write_bytes(b"here")
+    (tmp_path / "list.csv").write_text("source\ngone.txt\n")
+    await job.add(bulk.from_manifest(tmp_path / "list.csv"))
+    await do(job, product)
+    gone.unlink()
+    await job.add(bulk.from_manifest(tmp_path / "list.csv"))
+    assert [planned.action async for planned in job.plan(product)] == ["skip"]
+    assert [outcome.status for outcome in await do(job, product)] == ["skipped"]
+    assert writes() == 1
 
 
 async def test_items_added_while_it_runs_are_done_by_the_same_run(

@@ -17,8 +17,10 @@ UPLOADS = """
 import asyncio, sys
 from domo_files_async import DeveloperToken, DomoFilesSession, TransferConfig, bulk
 
-async def main(url, token, folder, path, settle):
-    async with DomoFilesSession(url, auth=DeveloperToken(token)) as domo, bulk.Job(path) as job:
+async def main(url, token, folder, path, settle, threshold):
+    transfer = TransferConfig(multipart_threshold=int(threshold))
+    auth = DeveloperToken(token)
+    async with DomoFilesSession(url, auth=auth, transfer=transfer) as domo, bulk.Job(path) as job:
         adding = asyncio.create_task(job.add(bulk.from_directory(folder)))
         async for outcome in job.run(domo, settle=float(settle), concurrency=8):
             if outcome.status in {"failed", "unknown"}:
@@ -90,11 +92,12 @@ def many(tmp_path):
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.parametrize("threshold", [16 * 1024 * 1024, 20])
 async def test_a_job_that_is_killed_and_run_again_uploads_each_file_once(
-    emulator, many, path, stored, wanted
+    emulator, many, path, stored, wanted, threshold
 ):
     files = len(wanted(many))
-    words = (UPLOADS, emulator.url, emulator.credential("ada"), many, path, SETTLE)
+    words = (UPLOADS, emulator.url, emulator.credential("ada"), many, path, SETTLE, threshold)
     await killed_and_run_again(emulator, max(2, 2 * files // KILLS), *words)
     assert await stored() == wanted(many)
     # What a killed process had open went on where it was, and was not begun anew. One whose id

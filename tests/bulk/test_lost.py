@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
-from domo_files_async import InvalidArgumentError, bulk
+from domo_files_async import InvalidArgumentError, TransferConfig, bulk
+from tests.arrivals import Arrivals
 
 
 async def test_what_was_made_though_its_answer_was_lost_is_found_and_not_sent_again(
@@ -124,3 +127,23 @@ async def test_nothing_is_sent_that_would_look_like_what_is_looked_for(
     told = [one.operation for one in emulator.requests if one.operation != "get_current_user"]
     assert told == ["list_files"] * 6 + ["upload_file"] * 2
     assert len(emulator.files) == 3
+
+
+async def test_what_was_made_in_parts_gets_its_access_though_the_run_ended_before(
+    job, emulator, do, tmp_path
+):
+    (tmp_path / "kept.bin").write_bytes(bytes(100))
+    await job.add([bulk.Item(source=tmp_path / "kept.bin")])
+    emulator.requests = Arrivals()
+    emulator.faults.add("update_permissions", stall=60)
+    transfer = TransferConfig(multipart_threshold=10)
+    async with emulator.session("ada", transfer=transfer) as domo:
+        run = job.run(domo)
+        first = asyncio.ensure_future(anext(run))
+        await emulator.requests.until("update_permissions")
+        first.cancel()
+        await asyncio.wait({first})
+        (outcome,) = await do(job, domo)
+        assert outcome.status == "uploaded"
+        assert not (await domo.get_permissions(outcome.data_file_id)).public_access
+    assert len(emulator.files) == 1

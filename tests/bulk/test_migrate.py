@@ -8,7 +8,14 @@ import random
 
 import pytest
 
-from domo_files_async import Grant, PermissionEntry, RetryPolicy, Surface, bulk
+from domo_files_async import (
+    Grant,
+    InvalidArgumentError,
+    PermissionEntry,
+    RetryPolicy,
+    Surface,
+    bulk,
+)
 from domo_files_async.emulator import Emulator
 
 QUICK = RetryPolicy(initial_backoff=0.001, max_backoff=0.01)
@@ -178,6 +185,82 @@ async def test_a_later_revision_there_is_added_here(emulator, other, job):
         await bulk.migrate(source, target, job, revisions="all")
         assert [len(revisions) for revisions in other.files.values()] == [2]
         assert [one async for one in bulk.verify(job, target)] == []
+
+
+async def test_a_data_file_that_was_renamed_there_is_renamed_here_and_not_made_again(
+    emulator, other, job
+):
+    async with emulator.session("ada") as source, other.session("ada") as target:
+        (one,) = await fill(source, 1)
+        await bulk.migrate(source, target, job, revisions="all")
+        await source.upload(b"later", name="renamed.csv", data_file_id=one)
+        await bulk.migrate(source, target, job, revisions="all")
+        assert await contents(other) == await contents(emulator)
+        assert (await job.status()).items == 1
+        assert [one async for one in bulk.verify(job, target)] == []
+
+
+async def test_an_id_that_is_not_there_fails_alone_and_is_moved_once_it_is(emulator, other, job):
+    async with emulator.session("ada") as source, other.session("ada") as target:
+        await fill(source, 2)
+        made = [one.data_file_id for one in await source.list_files()]
+        missing = max(made) + 1
+        (left,) = await bulk.migrate(source, target, job, ids=[*made, missing, missing])
+        assert (left.status, left.failure) == ("failed", "person")
+        assert (left.item.source, left.error.status) == (f"domo-file:{missing}", 404)
+        assert len(other.files) == 2
+        assert (await source.upload_file(b"late", name="late")) == missing
+        assert await bulk.migrate(source, target, job, ids=[missing]) == []
+        assert len(other.files) == 3
+
+
+async def test_what_was_moved_and_is_gone_there_since_stays_as_it_is(emulator, other, job):
+    async with emulator.session("ada") as source, other.session("ada") as target:
+        (one,) = await fill(source, 1)
+        await bulk.migrate(source, target, job)
+        await source.delete_file(one)
+        before = len(other.requests)
+        assert await bulk.migrate(source, target, job, ids=[one]) == []
+        assert len(other.requests) == before
+
+
+async def test_principals_may_be_numbers_and_what_maps_nothing_is_refused(emulator, other, job):
+    async with emulator.session("ada") as source, other.session("ada") as target:
+        (one,) = await fill(source, 1)
+        bob, robert = emulator.user_id("bob"), other.user_id("robert")
+        await source.grant_access(one, PermissionEntry("USER", bob, Grant.READ))
+        with pytest.raises(InvalidArgumentError, match="principals"):
+            await bulk.migrate(source, target, job, principals=["bob"])
+        assert (await job.status()).items == 0
+        await bulk.migrate(source, target, job, principals={bob: robert})
+        (number,) = other.files
+        granted = {one.entity_id for one in (await target.get_permissions(number)).entries}
+        assert str(robert) in granted
+
+
+async def test_what_was_run_without_its_source_is_moved_once_the_source_is_given(
+    emulator, other, job, do, path
+):
+    async with emulator.session("ada") as source, other.session("ada") as target:
+        await fill(source, 2)
+        await job.add(bulk.from_session(source))
+        async with bulk.Job(path) as again:
+            left = await do(again, target)
+            assert {(one.status, one.failure) for one in left} == {("failed", "person")}
+            assert "as source" in str(left[0].error)
+        assert await bulk.migrate(source, target, job) == []
+        assert len(other.files) == 2
+
+
+async def test_the_map_of_ids_has_the_first_revision_too(emulator, other, job, tmp_path):
+    async with emulator.session("ada") as source, other.session("ada") as target:
+        await fill(source)
+        await bulk.migrate(source, target, job, revisions="all")
+    (await job.report()).write_id_map(tmp_path / "ids.csv")
+    with (tmp_path / "ids.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    made = [one.id for number in other.files for one in other._store.files[number].revisions]
+    assert sorted(int(row["revision_id"]) for row in rows) == sorted(made)
 
 
 SILENT = ({"status": 503}, {"status": 429}, {"reset": "before"})

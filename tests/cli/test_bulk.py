@@ -81,6 +81,45 @@ def test_sources_are_folders_files_and_patterns(local, files):
     assert sorted(line["item"]["name"] for line in done.lines) == ["1.txt", "12.txt", "2.txt"]
 
 
+def test_a_file_that_is_not_there_fails_and_is_done_once_it_is(local, files, tmp_path):
+    ended = local("bulk", "run", "job", "data/1.txt", "data/late.txt", "--json")
+    found = {line["item"]["name"]: line["status"] for line in ended.lines}
+    assert (ended.code, found) == (1, {"1.txt": "uploaded", "late.txt": "failed"})
+    (tmp_path / "data" / "late.txt").write_text("late")
+    assert local("bulk", "run", "job").code == 0
+    (tmp_path / "data" / "late.txt").unlink()
+    again = local("bulk", "run", "job", "data/1.txt", "data/late.txt", "--json")
+    assert (again.code, [line["status"] for line in again.lines]) == (0, ["skipped"] * 2)
+
+
+def test_a_pattern_that_nothing_matches_is_told(local, files):
+    ended = local("bulk", "run", "job", "data/*.zip", "--json")
+    assert (ended.code, ended.out) == (0, "")
+    assert "Nothing matches data/*.zip" in ended.err
+
+
+def test_an_id_that_is_not_there_fails_the_migration(run, files):
+    run("bulk", "run", "up", "data/1.txt", "--local", "there")
+    moved = run(
+        "migrate", "job", "401", "999", "--from-local", "there", "--local", "here", "--json"
+    )
+    assert moved.code == 1
+    found = {line["item"]["source"]: line["status"] for line in moved.lines}
+    assert found == {"domo-file:401": "uploaded", "domo-file:999": "failed"}
+    assert "1 done, 0 were done before, 1 failed" in moved.err
+
+
+def test_a_report_and_a_decision_are_told_as_json_too(run, local, files, tmp_path):
+    local("bulk", "run", "job", "data/1.txt")
+    (status,) = run("bulk", "report", "job", "--html", "r.html", "--json").lines
+    assert (status["items"], status["done"]) == (1, 1)
+    with sqlite3.connect(tmp_path / "job") as database:
+        database.execute("UPDATE items SET state = 'unknown'")
+    database.close()
+    (decided,) = run("bulk", "resolve", "job", "data/1.txt", "--made", "7", "--json").lines
+    assert decided == {"source": "data/1.txt", "data_file_id": 7}
+
+
 def test_what_nobody_can_know_is_decided_by_a_person(run, local, files, tmp_path):
     local("bulk", "run", "job", "data/1.txt", "data/2.txt")
     for name in ("1.txt", "2.txt"):

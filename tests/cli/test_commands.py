@@ -96,6 +96,17 @@ def test_a_demo_ends_with_two_digests_that_are_equal(run):
     assert len(digests[0]) == 64
 
 
+def test_a_demo_tells_its_results_as_json(run):
+    ended = run("demo", "--size", "20", "--json")
+    assert ended.code == 0
+    uploaded, revised, downloaded, compared = ended.lines
+    assert uploaded["size_bytes"] == downloaded["size_bytes"] == 20 * 1024 * 1024
+    assert revised["data_file_id"] == uploaded["data_file_id"]
+    assert compared["equal"] is True
+    assert compared["sent"] == compared["received"]
+    assert "They are equal." in ended.err
+
+
 def test_a_demo_takes_a_file_of_ones_own(run, tmp_path):
     own = tmp_path / "own [file].txt"
     own.write_bytes(b"hello")

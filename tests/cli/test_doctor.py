@@ -81,6 +81,15 @@ async def test_where_all_is_well_each_check_says_so(examine, emulator, use, app)
     assert ("/domo/" in checks["surface"]["said"]) == app
 
 
+@pytest.mark.parametrize("surface", ["app", "product"])
+def test_an_emulator_in_a_folder_is_examined_as_well(run, tmp_path, surface):
+    ended = run("doctor", "--local", tmp_path / "kept", "--surface", surface, "--json")
+    assert (ended.code, ended.err) == (0, "")
+    assert all(one["ok"] for one in ended.lines)
+    assert ended.lines[0]["said"].startswith("an emulator kept in ")
+    assert run("doctor", "--local", tmp_path, "--url", "acme").code == 2
+
+
 async def test_a_person_gets_a_line_a_check(run, emulator, use):
     use(emulator.url, "wrong")
     ended = await asyncio.to_thread(run, "doctor")

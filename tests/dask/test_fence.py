@@ -207,6 +207,16 @@ class Silently:
         assert made.size == 2 * LARGE
 
 
+async def test_a_desk_that_could_not_be_opened_is_left_in_peace():
+    def factory():
+        raise RuntimeError("no credential on this worker")
+
+    plugin = DeskPlugin("run", factory)
+    with pytest.raises(RuntimeError, match="no credential"):
+        await plugin.setup(None)
+    await plugin.teardown(None)
+
+
 async def test_no_commit_while_a_lost_worker_may_still_send(emulator, tmp_path):
     path = tmp_path / "large"
     path.write_bytes(bytes(2 * LARGE))

@@ -136,6 +136,8 @@ async def test_the_example_takes_and_gives_files(emulator, monkeypatch):
     async with serving(app) as (_, client):
         assert gc.get_freeze_count()
         assert gc.get_threshold()[2] > 1_000_000
+        running = {task.get_coro().__name__ for task in asyncio.all_tasks()}
+        assert {"collect_young", "collect_when_quiet"} <= running
         assert (await client.get("/health")).json() == {"status": "ok"}
         assert "<form" in (await client.get("/")).text
         raw = await client.put("/files/a%20b.bin", content=data)
@@ -254,6 +256,7 @@ async def test_a_body_that_grows_too_large_is_refused_and_aborted(client, emulat
     ("kind", "body", "detail"),
     [
         ("multipart/form-data", b"x", "The form's boundary is missing"),
+        (f"multipart/form-data; boundary={'b' * 300}", b"x", "boundary is longer than 70 bytes"),
         ("multipart/form-data; boundary=b", b"nonsense", "isn't the form that"),
         ("multipart/form-data; boundary=b", b"--b--\r\n", "holds no file"),
         (

@@ -163,6 +163,13 @@ def test_a_transaction_publishes_all_at_its_end_or_nothing(small, emulator):
     assert small.cat_file("b") == DATA
 
 
+def test_a_directory_is_moved_with_all_that_is_in_it(domo):
+    domo.pipe({"old/a": b"1", "old/deep/b": b"2"})
+    domo.mv("old", "new", recursive=True)
+    assert domo.find("") == ["new/a", "new/deep/b"]
+    assert domo.cat("new/deep/b") == b"2"
+
+
 def test_what_is_there_is_not_written_where_it_must_be_new(domo, tmp_path):
     (tmp_path / "file").write_bytes(b"new")
     domo.pipe_file("file", b"old")
