@@ -1,5 +1,7 @@
 """What all tests share: no credentials, proxies or instances of whoever runs them."""
 
+import copyreg
+
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -13,3 +15,11 @@ settings.register_profile(
 def _no_environment(monkeypatch):
     for name in ("DOMO_INSTANCE", "DOMO_ACCESS_TOKEN", "DOMO_URL", "DOMO_APP_SESSION"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _errors_are_pickled_as_they_are():
+    """Dask changes how all errors of its process are pickled, from its import on."""
+    for kind in list(copyreg.dispatch_table):
+        if isinstance(kind, type) and issubclass(kind, BaseException):
+            del copyreg.dispatch_table[kind]

@@ -1,22 +1,12 @@
-"""A cluster of four processes.
-
-Dask changes how all errors of its process are pickled; the other tests' errors stay as they are.
-"""
+"""A cluster of four processes."""
 
 from __future__ import annotations
 
-import copyreg
-
 import pytest
+from distributed import Client, LocalCluster
 
 from domo_files_async.emulator import Emulator
 from tests.dask.cluster import WORKERS
-
-before = dict(copyreg.dispatch_table)
-from distributed import Client, LocalCluster  # noqa: E402 - it is loaded for what it changes
-
-copyreg.dispatch_table.clear()
-copyreg.dispatch_table.update(before)
 
 
 def pytest_addoption(parser):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import copyreg
 import os
 
 import cloudpickle
 import dask.dataframe
 import pandas as pd
 import pytest
+from distributed import Client, LocalCluster
 
 from domo_files_async.fsspec import DomoFileSystem
 
@@ -19,9 +19,6 @@ ROWS = pd.DataFrame({"order": range(1000), "total": [n * 0.5 for n in range(1000
 @pytest.fixture
 def workers(tmp_path, emulator):
     """Start a cluster, as its operator would; give the numbers of its processes."""
-    before = dict(copyreg.dispatch_table)
-    from distributed import Client, LocalCluster  # noqa: PLC0415 - it changes how errors are pickled
-
     # What starts here inherits the environment; a worker elsewhere has it from its operator.
     with (
         LocalCluster(
@@ -37,8 +34,6 @@ def workers(tmp_path, emulator):
     ):
         client.wait_for_workers(WORKERS)
         yield set(client.run(os.getpid).values())
-    copyreg.dispatch_table.clear()
-    copyreg.dispatch_table.update(before)
 
 
 def marked(rows):
