@@ -236,6 +236,8 @@ async def load(port, count, size, quitters, spread):
             # All have begun before any may end.
             await loop.sock_sendall(sock, base[number : number + size // 10])
             await begun.wait()
+            # Released by one event, but not in one instant: no thousand browsers go on like that.
+            await asyncio.sleep(spread * number / count)
             began = loop.time()
             await loop.sock_sendall(sock, base[number + size // 10 : number + size])
             answer = b""

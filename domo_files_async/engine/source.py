@@ -55,6 +55,10 @@ UNTYPED = "application/octet-stream"
 _READ_SIZE = 256 * 1024
 _SMALL = 64 * 1024
 
+_STEP = 4 * 1024 * 1024
+"""Bytes that are read and then hashed: few enough to stay in a cache, and so many that a thread
+seldom has to wait for the interpreter's lock."""
+
 
 class SyncFile(Protocol):
     """A binary file object."""
@@ -138,8 +142,8 @@ class FileSource:
 
     def _fill(self, offset: int, view: memoryview, *, hashed: bool) -> str | None:
         digest = hashlib.sha256() if hashed else None
-        for start in range(0, len(view), 1024 * 1024):
-            step = view[start : start + 1024 * 1024]
+        for start in range(0, len(view), _STEP):
+            step = view[start : start + _STEP]
             self._read_exactly(offset + start, step)
             if digest is not None:
                 digest.update(step)
