@@ -406,3 +406,10 @@ def test_any_reply_is_a_value_or_one_of_our_errors(reader, status, body, headers
     except DomoFilesError as error:
         said = str(error)
     assert said.encode() or status < 300
+
+
+def test_a_reply_that_is_read_elsewhere_is_given_as_it_is_unless_it_is_an_error():
+    good = reply(b"data", 204)
+    assert responses.passed(good) is good
+    with pytest.raises(NotFoundError):
+        responses.passed(reply(b"", 404))
