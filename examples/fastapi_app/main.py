@@ -37,7 +37,7 @@ QUIET = 100
 # For many uploads at once. A small budget means that few of them are read at a time, which keeps
 # each turn of the loop short; the others wait in the kernel's buffers. With 16 MiB and the default
 # concurrency a thousand uploads are done in a third of the time, and a health check beside them
-# waits up to 25 ms longer.
+# waited up to 35 ms longer.
 TRANSFER = TransferConfig(
     part_size=MIB, multipart_threshold=MIB, memory_budget=12 * MIB, max_concurrency=6
 )
