@@ -16,9 +16,8 @@ from domo_files_async.errors import InvalidArgumentError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-__all__ = ("AppSession", "Auth", "DeveloperToken")
+__all__ = ("AppSession", "Auth", "DeveloperToken", "is_header_name")
 
-# https://www.rfc-editor.org/rfc/rfc9110#section-5.6.2
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
@@ -51,7 +50,7 @@ class _HeaderCredential:
     def __init__(
         self, secret: str | Callable[[], str | Awaitable[str]], header: str, what: str
     ) -> None:
-        if not isinstance(header, str) or not _HEADER_NAME.fullmatch(header):
+        if not is_header_name(header):
             raise InvalidArgumentError(f"{header!r} can't be the name of the credential's header")
         self._header = header
         self._provider = secret if callable(secret) else None
@@ -144,3 +143,11 @@ def _checked(value: object, what: str) -> str:
             "can carry (its value isn't shown here); was it copied with its line's end?"
         )
     return value
+
+
+def is_header_name(name: object) -> bool:
+    """Say whether a header can be called so.
+
+    Source: RFC 9110, section 5.6.2.
+    """
+    return isinstance(name, str) and _HEADER_NAME.fullmatch(name) is not None

@@ -1,6 +1,7 @@
 import pytest
 
 from domo_files_async import AppSession, Auth, DeveloperToken, InvalidArgumentError, Surface
+from domo_files_async.auth import is_header_name
 
 
 async def test_a_string_is_its_own_header_and_never_new():
@@ -46,3 +47,20 @@ async def test_what_no_header_can_carry_is_refused_and_not_shown(wrong):
 def test_it_never_shows():
     assert repr(DeveloperToken("secret")) == "DeveloperToken(…)"
     assert isinstance(DeveloperToken("secret"), Auth)
+
+
+@pytest.mark.parametrize(
+    ("name", "is_one"),
+    [
+        ("X-DOMO-Developer-Token", True),
+        ("a.b~c", True),
+        ("", False),
+        ("X Y", False),
+        ("X:", False),
+        ("X\n", False),
+        ("Größe", False),
+        (b"X", False),
+    ],
+)
+def test_a_headers_name_is_a_token(name, is_one):
+    assert is_header_name(name) is is_one

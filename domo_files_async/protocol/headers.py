@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 __all__ = (
     "ContentRange",
-    "is_header_name",
     "read_content_disposition",
     "read_content_range",
     "read_date",
@@ -24,7 +23,6 @@ __all__ = (
 )
 
 _CONTENT_RANGE = re.compile(r"\s*bytes\s+(\d{1,19})-(\d{1,19})/(\d{1,19}|\*)\s*$", re.IGNORECASE)
-_TOKEN = re.compile(r"[\w!#$%&'*+.^`|~-]+", re.ASCII)
 _PARAMETER = re.compile(r';\s*([\w!#$%&\'*+.^`|~-]+)\s*=\s*("(?:[^"\\]|\\.)*"?|[^;]*)')
 
 
@@ -41,14 +39,6 @@ class ContentRange:
     start: int
     stop: int
     total: int | None
-
-
-def is_header_name(name: object) -> bool:
-    """Say whether a header can be called so.
-
-    Source: RFC 9110, section 5.6.2.
-    """
-    return isinstance(name, str) and _TOKEN.fullmatch(name) is not None
 
 
 @functools.lru_cache(maxsize=64)  # a thousand replies of one second have the same

@@ -14,8 +14,8 @@ from urllib.parse import quote
 
 import attrs
 
+from domo_files_async.auth import is_header_name
 from domo_files_async.errors import InvalidArgumentError
-from domo_files_async.protocol.headers import is_header_name
 
 if TYPE_CHECKING:
     from domo_files_async.protocol.messages import Reply

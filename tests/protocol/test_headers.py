@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from domo_files_async.protocol.headers import (
     ContentRange,
-    is_header_name,
     read_content_disposition,
     read_content_range,
     read_date,
@@ -133,20 +132,3 @@ def test_no_header_makes_a_reader_fail(text):
     read_content_range(text)
     seconds = read_retry_after({"retry-after": text, "date": NOON})
     assert seconds is None or seconds >= 0
-
-
-@pytest.mark.parametrize(
-    ("name", "is_one"),
-    [
-        ("X-DOMO-Developer-Token", True),
-        ("a.b~c", True),
-        ("", False),
-        ("X Y", False),
-        ("X:", False),
-        ("X\n", False),
-        ("Größe", False),
-        (b"X", False),
-    ],
-)
-def test_a_headers_name_is_a_token(name, is_one):
-    assert is_header_name(name) is is_one
