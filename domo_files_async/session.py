@@ -51,7 +51,7 @@ if TYPE_CHECKING:
         SessionId,
         UploadResult,
     )
-    from domo_files_async.transport.http import HttpClient
+    from domo_files_async.transport.wire import HttpClient
 
 __all__ = ("DomoFilesSession",)
 

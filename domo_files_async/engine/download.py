@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from domo_files_async.engine.shared import Shared
     from domo_files_async.events import ProgressFunction
     from domo_files_async.models import Revision
-    from domo_files_async.transport.http import ReplyStream
+    from domo_files_async.transport.reply import ReplyStream
 
 __all__ = ("DownloadStream", "download", "open_stream")
 

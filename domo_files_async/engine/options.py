@@ -10,7 +10,7 @@ from domo_files_async.auth import Auth
 from domo_files_async.config import RetryPolicy, Surface, Timeouts, TransferConfig
 from domo_files_async.errors import InvalidArgumentError
 from domo_files_async.protocol.arguments import checked_flag, checked_function
-from domo_files_async.transport.http import HttpClient
+from domo_files_async.transport.wire import HttpClient
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from domo_files_async.engine.destination import Destination
     from domo_files_async.engine.digest import Digest
     from domo_files_async.engine.shared import Shared
-    from domo_files_async.transport.http import ReplyStream
+    from domo_files_async.transport.reply import ReplyStream
 
 __all__ = ("Fetch",)
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from domo_files_async.config import RetryPolicy, Timeouts, TransferConfig
     from domo_files_async.models import SessionId
     from domo_files_async.protocol.surface import Instance, SurfaceRules
-    from domo_files_async.transport.http import HttpClient
+    from domo_files_async.transport.wire import HttpClient
 
 __all__ = (
     "ABORT_WITHIN",

@@ -12,7 +12,7 @@ from urllib.parse import unquote_to_bytes
 import attrs
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 __all__ = (
     "ContentRange",
@@ -20,9 +20,11 @@ __all__ = (
     "read_content_range",
     "read_date",
     "read_retry_after",
+    "write_head",
 )
 
 _CONTENT_RANGE = re.compile(r"\s*bytes\s+(\d{1,19})-(\d{1,19})/(\d{1,19}|\*)\s*$", re.IGNORECASE)
+_UNSENDABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _PARAMETER = re.compile(r';\s*([\w!#$%&\'*+.^`|~-]+)\s*=\s*("(?:[^"\\]|\\.)*"?|[^;]*)')
 
 
@@ -39,6 +41,26 @@ class ContentRange:
     start: int
     stop: int
     total: int | None
+
+
+def write_head(method: str, target: str, headers: Iterable[tuple[str, str]]) -> bytes:
+    """Write a request's head.
+
+    Args:
+        method: The HTTP method.
+        target: Path and query, percent-encoded.
+        headers: Names and values.
+
+    Raises:
+        ValueError: Something would end its line before its end, or can't be sent at all.
+
+    Source: RFC 9112, section 2.1.
+    """
+    lines = [f"{method} {target} HTTP/1.1", *[f"{name}: {value}" for name, value in headers]]
+    for line in lines:
+        if _UNSENDABLE.search(line):
+            raise ValueError(f"{line.partition(':')[0]!r} holds a control character")
+    return "\r\n".join((*lines, "\r\n")).encode()
 
 
 @functools.lru_cache(maxsize=64)  # a thousand replies of one second have the same

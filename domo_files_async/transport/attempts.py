@@ -30,8 +30,9 @@ if TYPE_CHECKING:
     from domo_files_async.events import Observer
     from domo_files_async.protocol.messages import Request
     from domo_files_async.transport.body import Body
-    from domo_files_async.transport.http import Http, ReplyStream
+    from domo_files_async.transport.http import Http
     from domo_files_async.transport.limits import Limits
+    from domo_files_async.transport.reply import ReplyStream
 
 __all__ = ("Attempts", "OnRetry")
 

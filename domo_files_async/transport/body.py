@@ -12,12 +12,10 @@ import asyncio
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, NoReturn, Protocol, Self
-
-import aiohttp
-from aiohttp.http import StreamWriter
+from typing import TYPE_CHECKING, Protocol
 
 from domo_files_async.errors import SourceChangedError
+from domo_files_async.transport.stalls import StallWatch
 
 try:
     import fcntl
@@ -27,11 +25,10 @@ except ImportError:  # pragma: no cover - on Windows the system's buffer isn't s
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
-    from types import TracebackType
 
-    from aiohttp.abc import AbstractStreamWriter
+    from domo_files_async.transport.stalls import Stalls
 
-__all__ = ("SLICE", "TLS_SLICE", "Body", "Outgoing", "StallWatch")
+__all__ = ("SLICE", "TLS_SLICE", "Body", "Outgoing", "Writer")
 
 SLICE = 1024 * 1024
 """Bytes in one write: large enough to be cheap, small enough to be copied when it must be."""
@@ -65,65 +62,25 @@ class Body(Protocol):
         ...
 
 
-class StallWatch:
-    """Ends a block with `TimeoutError` when nothing moved in it for *stall* seconds.
+class Writer(Protocol):
+    """Writes to a connection, in the transfer coding that the head tells of."""
 
-    A movement only notes the time; one timer looks now and then how long ago it was.
+    @property
+    def transport(self) -> asyncio.Transport | None:
+        """The connection's; `None` once that is lost."""
+        ...
 
-    Args:
-        stall: Seconds.
-        gauge: Tells how many bytes are on their way; each change is a movement.
+    async def write(self, chunk: bytes | memoryview) -> None:
+        """Hand *chunk* to the connection."""
+        ...
 
-    Attributes:
-        stall: The same seconds.
-    """
+    async def drain(self) -> None:
+        """Wait until the connection takes more."""
+        ...
 
-    def __init__(self, stall: float, gauge: Callable[[], int]) -> None:
-        self.stall = stall
-        self._gauge = gauge
-        self._level = 0
-        self._moved_at: float | None = None
-
-    async def __aenter__(self) -> Self:
-        """Begin; the time counts from the first `moved` on."""
-        self._loop = asyncio.get_running_loop()
-        self._moved_at = None
-        self._timeout = asyncio.timeout(None)
-        await self._timeout.__aenter__()
-        self._timer = self._loop.call_later(self.stall / 4, self._look)
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """End."""
-        self._timer.cancel()
-        await self._timeout.__aexit__(kind, error, trace)
-
-    def moved(self) -> None:
-        """Start the time anew."""
-        self._moved_at = self._loop.time()
-
-    def pause(self) -> None:
-        """Stop the time until something moves."""
-        self._moved_at = None
-
-    def _look(self) -> None:
-        now = self._loop.time()
-        level, self._level = self._level, self._gauge()
-        after = self.stall / 4
-        if self._moved_at is not None:
-            if self._level != level:
-                self._moved_at = now
-            left = self._moved_at + self.stall - now
-            if left <= 0:
-                self._timeout.reschedule(now)
-                return
-            after = min(after, left)
-        self._timer = self._loop.call_later(after, self._look)
+    async def write_eof(self) -> None:
+        """Say that all was written."""
+        ...
 
 
 def _unsent(transport: asyncio.Transport) -> int:
@@ -140,23 +97,26 @@ def _unsent(transport: asyncio.Transport) -> int:
     return count
 
 
-class Outgoing(aiohttp.Payload):
+class Outgoing:
     """The way out of one request, also of one without content: whoever writes is seen here.
 
     Args:
         prefix: Bytes before the body.
         body: The data, where there is any.
         suffix: Bytes after it.
-        stall: Seconds in which something has to move.
+        stalls: Ends it when nothing moves.
         pace: Waits until bytes may be sent, and says how many of those asked for; `None` for no
             cap.
 
     Attributes:
+        size: Bytes that will be written; `None` while unknown.
+        watch: Tells when nothing moves.
         began: The loop's time when there was a connection to write to; `None` before.
         handed: Whether the last byte was handed over, so that the server may have it all.
         is_answered: Whether its answer has begun.
         written: Bytes that were handed over.
         source_error: What the source raised.
+        write_error: What the connection raised.
     """
 
     def __init__(
@@ -165,20 +125,21 @@ class Outgoing(aiohttp.Payload):
         body: Body | None,
         suffix: bytes,
         *,
-        stall: float,
+        stalls: Stalls,
         pace: Callable[[int], Awaitable[int]] | None,
     ) -> None:
-        super().__init__(None)
         self._prefix = prefix
         self._body = body
         self._suffix = suffix
-        self.watch = StallWatch(stall, self.level)
+        self.watch = StallWatch(stalls, self.level, self.abandon)
         self._pace = pace
         size = body.size if body else 0
-        self._size = None if size is None else len(prefix) + size + len(suffix)
-        # What has to be waited for is no reason to hold back the head.
-        is_small = self._size is not None and self._size <= _SMALL
-        self._joined = bytearray() if is_small and (not body or body.repeatable) else None
+        self.size = None if size is None else len(prefix) + size + len(suffix)
+        self._held: Sequence[memoryview] | None = None
+        if self.size is not None and self.size <= _SMALL:
+            chunks = () if body is None else body.chunks()
+            # What has to be waited for is no reason to hold back the head.
+            self._held = chunks if isinstance(chunks, Sequence) else None
         self._slice = SLICE
         self._task: asyncio.Task[None] | None = None
         self._transport: asyncio.Transport | None = None
@@ -190,35 +151,39 @@ class Outgoing(aiohttp.Payload):
         self.is_answered = False
         self.written = 0
         self.source_error: BaseException | None = None
+        self.write_error: Exception | None = None
 
-    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> NoReturn:
-        """Refuse: the bytes are not here to be shown."""
-        raise TypeError(f"A body isn't text, neither in {encoding} nor with errors={errors!r}")
+    @property
+    def is_small(self) -> bool:
+        """Whether it is little and all there, so that all of it is written at once."""
+        return self._held is not None
 
-    async def write(self, writer: AbstractStreamWriter) -> None:
+    def start(self, writer: Writer, head: bytes) -> None:
+        """Begin to write all of it after *head*, beside whoever reads the answer.
+
+        When it fails, the connection is dropped, from which the reader learns it.
+        """
+        transport = self._begin(writer.transport)
+        transport.write(head)
+        self._task = asyncio.create_task(self._write_to_its_end(writer, transport))
+
+    async def write(self, writer: Writer) -> None:
         """Write all of it, once: aiohttp repeats some requests, which could make two revisions."""
-        if self.began is not None:
-            raise ConnectionResetError("A request is written once")
-        assert isinstance(writer, StreamWriter)
-        transport = writer.transport
-        if transport is None or transport.is_closing():
-            raise ConnectionResetError("The connection was found closed")
         self._task = asyncio.current_task()
-        self._transport = transport
-        self._slice = TLS_SLICE if transport.get_extra_info("sslcontext") else SLICE
-        self.began = asyncio.get_running_loop().time()
-        self.watch.moved()
-        # With the least high-water mark, drain() returns only when the system has taken all
-        # bytes; from Python 3.12 on, the transport would otherwise still refer to the memory.
-        transport.set_write_buffer_limits(high=1, low=0)
-        await self._put(writer, self._prefix)
-        if self._body is not None:
-            await self._put_body(writer, self._body)
-        await self._put(writer, self._suffix)
-        if self._joined:
-            await self._write_slices(writer, memoryview(self._joined))
-        transport.set_write_buffer_limits()
-        self.handed = self._done = True
+        if self._held is None:
+            await self._write_lent(writer, self._begin(writer.transport))
+        else:
+            await self._pay()
+            self._begin(writer.transport)
+            await writer.write(self._joined(self._held))
+            self._end_small()
+
+    async def write_small(self, transport: asyncio.Transport | None, head: bytes) -> None:
+        """Write *head* and all of a small one at once."""
+        assert self._held is not None
+        await self._pay()
+        self._begin(transport).write(head + self._joined(self._held))
+        self._end_small()
 
     def abandon(self) -> None:
         """Drop the connection with all that it still refers to, at once."""
@@ -250,11 +215,56 @@ class Outgoing(aiohttp.Payload):
         # A quick answer makes aiohttp cancel the writing in its last, empty wait.
         return self.handed and self._transport.get_write_buffer_size() == 0
 
-    async def _put_body(self, writer: StreamWriter, body: Body) -> None:
+    def _begin(self, transport: asyncio.Transport | None) -> asyncio.Transport:
+        if self.began is not None:
+            raise ConnectionResetError("A request is written once")
+        if transport is None or transport.is_closing():
+            raise ConnectionResetError("The connection was found closed")
+        self._transport = transport
+        self.began = asyncio.get_running_loop().time()
+        self.watch.moved()
+        return transport
+
+    async def _pay(self) -> None:
+        left = self.size or 0
+        while self._pace is not None and left:
+            left -= await self._pace(left)
+
+    def _joined(self, held: Sequence[memoryview]) -> bytes:
+        return b"".join((self._prefix, *held, self._suffix))
+
+    def _end_small(self) -> None:
+        self.written = self.size or 0
+        self.handed = self._done = True
+
+    async def _write_to_its_end(self, writer: Writer, transport: asyncio.Transport) -> None:
+        try:
+            await self._write_lent(writer, transport)
+            await writer.write_eof()
+        except Exception as error:  # noqa: BLE001 - whatever the source raises
+            self.write_error = error
+            transport.abort()
+        except BaseException:
+            transport.abort()
+            raise
+
+    async def _write_lent(self, writer: Writer, transport: asyncio.Transport) -> None:
+        self._slice = TLS_SLICE if transport.get_extra_info("sslcontext") else SLICE
+        # With the least high-water mark, drain() returns only when the system has taken all
+        # bytes; from Python 3.12 on, the transport would otherwise still refer to the memory.
+        transport.set_write_buffer_limits(high=1, low=0)
+        await self._write_slices(writer, memoryview(self._prefix))
+        if self._body is not None:
+            await self._write_body(writer, self._body)
+        await self._write_slices(writer, memoryview(self._suffix))
+        transport.set_write_buffer_limits()
+        self.handed = self._done = True
+
+    async def _write_body(self, writer: Writer, body: Body) -> None:
         chunks = body.chunks()
         if isinstance(chunks, Sequence):
             for view in chunks:
-                await self._put(writer, view)
+                await self._write_slices(writer, view)
             return
         left = body.size
         try:
@@ -262,7 +272,7 @@ class Outgoing(aiohttp.Payload):
                 if left is not None:
                     left -= len(chunk)
                     self._check(left >= 0, "more")
-                await self._put(writer, chunk)
+                await self._write_slices(writer, chunk)
             self._check(not left, "fewer")
         finally:
             close = getattr(chunks, "aclose", None)
@@ -289,13 +299,7 @@ class Outgoing(aiohttp.Payload):
             )
             raise self.source_error
 
-    async def _put(self, writer: StreamWriter, data: bytes | memoryview) -> None:
-        if self._joined is None:
-            await self._write_slices(writer, memoryview(data))
-        else:
-            self._joined += data
-
-    async def _write_slices(self, writer: StreamWriter, rest: memoryview) -> None:
+    async def _write_slices(self, writer: Writer, rest: memoryview) -> None:
         while rest:
             # aiohttp joins the head and the first piece, which copies both.
             size = min(len(rest), self._slice if self.written else _SMALL)
@@ -305,7 +309,7 @@ class Outgoing(aiohttp.Payload):
                 self.watch.moved()
             piece, rest = rest[:size], rest[size:]
             self.written += len(piece)
-            self.handed = self.written == self._size
+            self.handed = self.written == self.size
             await writer.write(piece)
             await writer.drain()
             self._unbroken += len(piece)

@@ -26,15 +26,15 @@ class Intake:
     """The way of one body into lent memory.
 
     Args:
-        response: The HTTP client's response, with its `content` and its `connection`.
+        answer: The HTTP client's answer, with its `content` and its `connection`.
         size: Bytes in the body; `None` where the connection doesn't carry just these bytes.
 
     Attributes:
-        came: Bytes that were read from the response.
+        came: Bytes that were read from the answer.
     """
 
-    def __init__(self, response: Any, size: int | None) -> None:
-        self._response = response
+    def __init__(self, answer: Any, size: int | None) -> None:
+        self._answer = answer
         self._size = size
         self._rest = memoryview(b"")
         self._direct: _Direct | None = None
@@ -64,7 +64,7 @@ class Intake:
             assert self._direct is not None
             return await self._direct.fill(view, moved)
         if not self._rest:
-            self._rest = memoryview(await self._response.content.readany())
+            self._rest = memoryview(await self._answer.content.readany())
             self.came += len(self._rest)
             moved()
         count = min(len(view), len(self._rest))
@@ -73,7 +73,7 @@ class Intake:
 
     def _take_over(self) -> bool:
         """Take the connection over if much is still to come; say whether that was done."""
-        content, connection = self._response.content, self._response.connection
+        content, connection = self._answer.content, self._answer.connection
         if self._size is None or self._size - self.came < _LONG:
             return False
         if connection is None or connection.transport is None or content.exception() is not None:

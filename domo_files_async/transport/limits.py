@@ -15,14 +15,14 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from domo_files_async.planning.pacing import ConcurrencyController, TokenBucket
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterator
-    from contextlib import AbstractAsyncContextManager
+    from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
+    from contextlib import AbstractAsyncContextManager, AbstractContextManager
     from types import TracebackType
 
 __all__ = ("Limits", "Room")
@@ -125,25 +125,28 @@ class Limits:
         others = self.in_flight - (asyncio.current_task() in self._held)
         self._controller.on_refused(began, others, asyncio.get_running_loop().time())
 
-    @contextmanager
-    def metered(self, gauge: Callable[[], int]) -> Iterator[None]:
-        """Measure what is sent in this block; where it raises, that doesn't count.
+    def metered(self, gauge: Callable[[], int]) -> AbstractContextManager[None]:
+        """Measure what is sent in a `with` block; where that raises, it doesn't count.
 
         Args:
             gauge: Gives the bytes that the other side has taken.
         """
-        now = asyncio.get_running_loop().time
-        began = now()
+        return _Metering(self, gauge)
+
+    def begin_gauge(self, gauge: Callable[[], int]) -> None:
+        """Look at *gauge*, too."""
         self._gauges.add(gauge)
-        try:
-            yield
-            moved = gauge()
-            self._moved += moved
-            if moved >= _LARGE:
-                each = moved / max(now() - began, 1e-6)
-                self.each += (each - self.each) * (_NEWEST if self.each else 1)
-        finally:
-            self._gauges.discard(gauge)
+
+    def end_gauge(self, gauge: Callable[[], int], began: float | None) -> None:
+        """Look at *gauge* for the last time; its bytes count where *began* says since when."""
+        self._gauges.discard(gauge)
+        if began is None:
+            return
+        moved = gauge()
+        self._moved += moved
+        if moved >= _LARGE:
+            each = moved / max(asyncio.get_running_loop().time() - began, 1e-6)
+            self.each += (each - self.each) * (_NEWEST if self.each else 1)
 
     def received(self, size: int) -> None:
         """Take note of bytes that came, where this task holds a permit for them."""
@@ -311,6 +314,26 @@ class Limits:
         self._timer = None
         if self.in_flight:
             self._timer = loop.call_later(_LOOK_EVERY, self._look, controller, now)
+
+
+class _Metering:
+    __slots__ = ("_began", "_gauge", "_limits")
+
+    def __init__(self, limits: Limits, gauge: Callable[[], int]) -> None:
+        self._limits = limits
+        self._gauge = gauge
+
+    def __enter__(self) -> None:
+        self._began = asyncio.get_running_loop().time()
+        self._limits.begin_gauge(self._gauge)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._limits.end_gauge(self._gauge, None if kind is not None else self._began)
 
 
 class _Permit:

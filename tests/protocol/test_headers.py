@@ -14,6 +14,7 @@ from domo_files_async.protocol.headers import (
     read_content_range,
     read_date,
     read_retry_after,
+    write_head,
 )
 
 NOON = "Mon, 23 Nov 2026 12:00:00 GMT"
@@ -132,3 +133,28 @@ def test_no_header_makes_a_reader_fail(text):
     read_content_range(text)
     seconds = read_retry_after({"retry-after": text, "date": NOON})
     assert seconds is None or seconds >= 0
+
+
+def test_a_head_is_its_lines_and_an_empty_one():
+    head = write_head("PUT", "/a%20b?c=%C3%A4", {"Host": "acme.domo.com", "X-Ü": "ä\tb"}.items())
+    assert head == (
+        b"PUT /a%20b?c=%C3%A4 HTTP/1.1\r\nHost: acme.domo.com\r\nX-\xc3\x9c: \xc3\xa4\tb\r\n\r\n"
+    )
+
+
+@pytest.mark.parametrize("bad", ["a\rb", "a\nb", "a\r\nX-Other: b", "a\x00", "\x7f"])
+def test_nothing_ends_a_line_of_a_head_before_its_end(bad):
+    for method, target, headers in (
+        (bad, "/", {}),
+        ("GET", bad, {}),
+        ("GET", "/", {bad: "1"}),
+        ("GET", "/", {"X-Own": bad}),
+    ):
+        with pytest.raises(ValueError, match="control character"):
+            write_head(method, target, headers.items())
+
+
+def test_what_a_head_can_not_carry_is_not_shown():
+    with pytest.raises(ValueError, match="X-Token") as caught:
+        write_head("GET", "/", {"X-Token": "s3cret\n"}.items())
+    assert "s3cret" not in str(caught.value)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
 from domo_files_async.errors import ConnectError, InvalidArgumentError
-from domo_files_async.transport.body import Outgoing, StallWatch
+from domo_files_async.transport.body import Outgoing
 from domo_files_async.transport.credentials import Credential
 from tests.servers import ScriptedServer, answer
-from tests.transport.tools import in_no_time, lent, opened, request
+from tests.transport.tools import lent, opened, request
 
 
 async def test_lent_bytes_can_be_read_again_and_are_not_copied():
@@ -22,20 +20,14 @@ async def test_lent_bytes_can_be_read_again_and_are_not_copied():
         assert chunk.obj is data.obj
 
 
-async def test_a_body_is_no_text():
-    outgoing = Outgoing(b"", None, b"", stall=1, pace=None)
-    with pytest.raises(TypeError):
-        outgoing.decode()
-
-
 async def test_a_request_refuses_to_be_written_a_second_time(monkeypatch):
     written = []
-    once = Outgoing.write
+    once = Outgoing.write_small
 
-    async def twice(self, writer):
-        await once(self, writer)
+    async def twice(self, transport, head):
+        await once(self, transport, head)
         with pytest.raises(ConnectionResetError):
-            await once(self, writer)
+            await once(self, transport, head)
         written.append(self.written)
 
     async def script(connection):
@@ -43,24 +35,31 @@ async def test_a_request_refuses_to_be_written_a_second_time(monkeypatch):
         assert body == b"abc"
         await connection.send(answer(200, b"1"))
 
-    monkeypatch.setattr(Outgoing, "write", twice)
+    monkeypatch.setattr(Outgoing, "write_small", twice)
     async with ScriptedServer(script) as server, opened(server) as http:
         await http.send(request(), lent(b"abc"))
     assert written == [3]
 
 
-async def test_a_connection_that_was_lost_before_it_was_used_is_known_to_be_unused(monkeypatch):
-    write = Outgoing.write
+@pytest.mark.parametrize("size", [3, 100_000])
+async def test_a_connection_that_was_lost_before_it_was_used_is_known_to_be_unused(
+    monkeypatch, size
+):
+    write, start = Outgoing.write_small, Outgoing.start
 
-    async def late(self, writer):
+    async def late(self, transport, head):
+        transport.abort()
+        await write(self, transport, head)
+
+    def start_late(self, writer, head):
         writer.transport.abort()
-        await write(self, writer)
+        start(self, writer, head)
 
-    monkeypatch.setattr(Outgoing, "write", late)
-    body = lent(b"abc")
+    monkeypatch.setattr(Outgoing, "write_small", late)
+    monkeypatch.setattr(Outgoing, "start", start_late)
     async with ScriptedServer(lambda c: c.rest()) as server, opened(server) as http:
         with pytest.raises(ConnectError) as caught:
-            await http.send(request(), body)
+            await http.send(request(), lent(bytes(size)))
         assert not caught.value.request_sent
 
 
@@ -85,54 +84,3 @@ def test_what_no_header_can_carry_is_refused(value):
     with pytest.raises(InvalidArgumentError) as caught:
         Credential({"X-Token": value})
     assert value not in str(caught.value)
-
-
-@in_no_time
-async def test_the_watch_sees_bytes_that_leave_by_themselves():
-    levels = iter([40, 30, 30, 20, 10])
-    watch = StallWatch(8, lambda: next(levels, 10))
-    began = asyncio.get_running_loop().time()
-
-    async def wait_for_ever():
-        async with watch:
-            watch.moved()
-            await asyncio.Event().wait()
-
-    with pytest.raises(TimeoutError):
-        await wait_for_ever()
-    # The last change is seen at the fifth look, each two seconds after the one before.
-    assert asyncio.get_running_loop().time() - began == pytest.approx(10 + 8)
-
-
-@in_no_time
-async def test_the_watch_counts_each_movement_and_no_time_while_paused():
-    levels = iter(range(1000))
-    watch = StallWatch(8, lambda: next(levels, 0))
-    async with watch:
-        await asyncio.sleep(100)
-        watch.moved()
-        for _ in range(5):
-            await asyncio.sleep(7)
-            watch.moved()
-        watch.pause()
-        await asyncio.sleep(100)
-    watch = StallWatch(8, lambda: 0)
-    async with watch:
-        watch.moved()
-        for _ in range(5):
-            await asyncio.sleep(7)
-            watch.moved()
-    with pytest.raises(TimeoutError):
-        async with watch:
-            watch.moved()
-            await asyncio.sleep(9)
-
-
-@in_no_time
-async def test_what_leaves_while_the_watch_is_paused_does_not_start_it_again():
-    levels = iter([3, 2, 1])
-    watch = StallWatch(8, lambda: next(levels, 0))
-    async with watch:
-        watch.moved()
-        watch.pause()
-        await asyncio.sleep(100)

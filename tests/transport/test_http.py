@@ -35,13 +35,15 @@ from domo_files_async.errors import (
 )
 from domo_files_async.protocol.responses import read_no_stream
 from domo_files_async.protocol.surface import parse_instance
-from domo_files_async.transport import http as http_module
+from domo_files_async.transport import reply as reply_module
 from domo_files_async.transport.body import SLICE
 from domo_files_async.transport.http import Http
 from tests.servers import ScriptedServer, answer
 from tests.transport.tools import SECRET, Chunks, download, lent, opened, request
 
 MIB = 1024 * 1024
+
+pytestmark = pytest.mark.usefixtures("way")
 
 
 @pytest.fixture(scope="session")
@@ -783,7 +785,7 @@ async def test_of_an_endless_error_only_the_beginning_is_read():
 
 
 async def test_an_answer_longer_than_any_of_the_api_is_unexpected(monkeypatch):
-    monkeypatch.setattr(http_module, "_ANSWER_LIMIT", 1000)
+    monkeypatch.setattr(reply_module, "_ANSWER_LIMIT", 1000)
     async with ScriptedServer(replies(answer(200, bytes(1001)))) as server, opened(server) as http:
         with pytest.raises(UnexpectedResponseError, match="longer"):
             await http.send(request("GET"))

@@ -8,10 +8,13 @@ import trustme
 
 from domo_files_async import DeveloperToken, DomoFilesSession, RetryPolicy, TransferConfig
 from tests.servers import ScriptedServer, answer
+from tests.transport.tools import WAY
 
 DATA = os.urandom(1_500_000)
 QUICK = RetryPolicy(initial_backoff=0.001, max_backoff=0.01)
 ONE = TransferConfig(max_concurrency=1, part_size=500_000, multipart_threshold=1)
+
+pytestmark = pytest.mark.usefixtures("way")
 
 
 class Origin:
@@ -61,6 +64,7 @@ async def fetched(origin, path, *, tls=None, trust=None):
             retry=QUICK,
             transfer=ONE,
             ssl=trust,
+            **WAY,
         ) as domo,
     ):
         await domo.download(1, path)

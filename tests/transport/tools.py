@@ -17,6 +17,9 @@ from domo_files_async.transport.http import Http
 
 SECRET = "s3cret/t0ken+of=ours"
 
+WAY = {"trust_env": False}
+"""Which of the two ways requests go, where a test doesn't say: see the fixture `way`."""
+
 
 def read(reply):
     raise_for_error(reply)
@@ -40,12 +43,13 @@ def download(**more):
 
 @asynccontextmanager
 async def opened(server, *, stall=5.0, connect=5.0, auth=None, **more):
+    way = {} if {"client", "proxy"} & set(more) else WAY
     http = Http(
         parse_instance(server.origin),
         auth=auth or DeveloperToken(SECRET),
         timeouts=Timeouts(connect=connect, stall=stall),
         user_agent="ours/1",
-        **more,
+        **(way | more),
     )
     await http.open()
     try:
