@@ -77,9 +77,9 @@ def test_no_module_is_longer_than_one_can_keep_in_mind(module):
 
 
 @pytest.mark.parametrize("module", [one for one in MODULES if not one.startswith("emulator/")])
-def test_aiohttp_is_named_in_two_modules_of_the_client_only(module):
+def test_aiohttp_is_named_in_one_module_of_the_client_only(module):
     names = forbidden(module, ["aiohttp"])
-    assert bool(names) == (module in {"transport/http.py", "transport/body.py"}), names
+    assert bool(names) == (module == "transport/wire.py"), names
 
 
 @pytest.mark.parametrize("module", PURE)

@@ -334,7 +334,7 @@ class Spare:
 
 
 class _Allotment:
-    """A bound on the sum of small leases; those who wait are served in order."""
+    """A bound on the sum of small leases; those who wait are served in order, and in groups."""
 
     __slots__ = ("_free", "_waiting", "size")
 
@@ -363,6 +363,8 @@ class _Allotment:
 
     def give_back(self, size: int) -> None:
         self._free += size
+        if self._free < self.size // 4:
+            return
         while self._waiting and self._waiting[0][0] <= self._free:
             size, turn = self._waiting.popleft()
             if not turn.done():

@@ -60,6 +60,11 @@ _STEP = 4 * 1024 * 1024
 seldom has to wait for the interpreter's lock."""
 
 
+_TO_READ = os.O_RDONLY | sum(
+    getattr(os, flag, 0) for flag in ("O_BINARY", "O_CLOEXEC", "O_NOINHERIT")
+)
+
+
 class SyncFile(Protocol):
     """A binary file object."""
 
@@ -349,49 +354,58 @@ async def _open_path(path: str | os.PathLike[str], threads: Threads, buffers: Bu
 class _Opened:
     """An open file, or all of a small one, which is closed again."""
 
-    raw: io.FileIO
+    raw: io.FileIO | None
     status: os.stat_result
     content: bytes | None
-    comes_once: bool
+
+    @property
+    def comes_once(self) -> bool:
+        # What holds bytes although it says that it is empty can't be read again either.
+        return not stat.S_ISREG(self.status.st_mode) or not self.status.st_size
 
     def close(self) -> None:
-        self.raw.close()
+        if self.raw is not None:
+            self.raw.close()
 
 
 def _open(what: str, small: int) -> _Opened:
-    raw = io.FileIO(what)
+    """Open a file, and read all of a small one.
+
+    A thread that reads many takes the interpreter's lock anew after each system call, so there are
+    as few of them as can be.
+    """
+    fd = os.open(what, _TO_READ)
     try:
-        status = os.fstat(raw.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            return _Opened(raw, status, None, comes_once=True)
-        if status.st_size > small:
-            return _Opened(raw, status, None, comes_once=False)
-        content = _read_whole(raw, status, what)
-        if content is None:
-            return _Opened(raw, status, None, comes_once=True)
-        raw.close()
-        return _Opened(raw, status, content, comes_once=False)
+        status = os.fstat(fd)
+        if stat.S_ISREG(status.st_mode) and status.st_size <= small:
+            content = _read_whole(fd, status, what)
+            if content is not None:
+                os.close(fd)
+                return _Opened(None, status, content)
+        return _Opened(io.FileIO(fd), status, None)
     except BaseException:
-        raw.close()
+        with contextlib.suppress(OSError):
+            os.close(fd)
         raise
 
 
-def _read_whole(raw: io.FileIO, status: os.stat_result, what: str) -> bytes | None:
+def _read_whole(fd: int, status: os.stat_result, what: str) -> bytes | None:
     """Read a small file; give `None` for one that holds bytes although it says that it is empty.
 
     Such are the system's own files, as in /proc.
     """
-    content = raw.read(status.st_size + 1)
+    content = os.read(fd, status.st_size + 1)
     if content and not status.st_size:
-        raw.seek(0)
+        os.lseek(fd, 0, os.SEEK_SET)
         return None
-    if len(content) != status.st_size or _file_state(os.fstat(raw.fileno())) != _file_state(status):
+    if len(content) != status.st_size or _file_state(os.fstat(fd)) != _file_state(status):
         raise _changed(what)
     return content
 
 
 def _file_source(opened: _Opened, what: str, threads: Threads) -> Source:
     raw, name = opened.raw, PurePath(what).name
+    assert raw is not None
     if opened.comes_once:
         handle = aiofiles.threadpool.wrap(raw, executor=threads.executor)
         return StreamSource(_read_through(handle), name=name, close=raw.close)

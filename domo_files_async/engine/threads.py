@@ -4,18 +4,17 @@ What moves and hashes much has threads of its own, as many as leave the loop its
 cores: with more, all parts would be ready at the same late moment. Small jobs never wait for it.
 
 A thread can't be stopped, so what it works on stays pinned until it is done, and a cancelled
-caller waits a moment for it. What many threads did is told to the loop at once: waking it up costs
-more than a small job does.
+caller waits a moment for it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-import contextlib
 import hashlib
-from collections import deque
-from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
+
+from domo_files_async.engine.quick_jobs import Answers, QuickJobs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -28,9 +27,6 @@ P = ParamSpec("P")
 T = TypeVar("T")
 Opened = TypeVar("Opened", bound="Closable")
 
-_Job: TypeAlias = "concurrent.futures.Future[Any]"
-_Answer: TypeAlias = "asyncio.Future[Any]"
-
 _STEP = 1024 * 1024
 _FINISH_WITHIN = 1.0
 _SMALL_JOBS = 4
@@ -40,39 +36,6 @@ class Closable(Protocol):
     """Something that is closed."""
 
     def close(self) -> object: ...
-
-
-class _Answers:
-    """What threads have done and the loop wasn't told yet."""
-
-    def __init__(self) -> None:
-        self._done: deque[tuple[_Job, _Answer, Sequence[Lease]]] = deque()
-        self._is_announced = False
-
-    def put(self, job: _Job, answer: _Answer, leases: Sequence[Lease]) -> None:
-        """Have the loop told; called in the thread that did the job, or that cancelled it."""
-        self._done.append((job, answer, leases))
-        # Whoever sees it set came before `_give`, which clears it first and then gives everything.
-        if not self._is_announced:
-            self._is_announced = True
-            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
-                answer.get_loop().call_soon_threadsafe(self._give)
-
-    def _give(self) -> None:
-        self._is_announced = False
-        while self._done:
-            job, answer, leases = self._done.popleft()
-            for lease in leases:
-                lease.unpin()
-            if answer.done():
-                continue
-            if job.cancelled():
-                answer.cancel()
-            elif (error := job.exception()) is not None:
-                is_allowed = not isinstance(error, StopIteration)
-                answer.set_exception(error if is_allowed else RuntimeError(repr(error)))
-            else:
-                answer.set_result(job.result())
 
 
 class Threads:
@@ -85,7 +48,8 @@ class Threads:
     def __init__(self, cores: int) -> None:
         prefix = "domo-files"
         self.executor = concurrent.futures.ThreadPoolExecutor(_SMALL_JOBS, prefix)
-        self._answers = _Answers()
+        self._answers = Answers()
+        self._quick_jobs = QuickJobs(self.executor, self._answers)
         self._movers = concurrent.futures.ThreadPoolExecutor(max(2, min(4, cores - 1)), prefix)
 
     async def run(
@@ -100,8 +64,8 @@ class Threads:
     async def open(
         self, function: Callable[P, Opened], *args: P.args, **kwargs: P.kwargs
     ) -> Opened:
-        """Call *function*, which opens something; when cancelled, that is closed again."""
-        job, answer = self._start(self.executor, (), function, *args, **kwargs)
+        """Call *function*, which opens something quickly; when cancelled, that is closed again."""
+        job, answer = self._start(self._quick_jobs, (), function, *args, **kwargs)
         try:
             return await _ended(job, answer)
         except asyncio.CancelledError:
@@ -121,7 +85,7 @@ class Threads:
 
     def _start(
         self,
-        pool: concurrent.futures.Executor,
+        pool: QuickJobs | concurrent.futures.Executor,
         leases: Sequence[Lease],
         function: Callable[P, T],
         *args: P.args,
@@ -152,6 +116,7 @@ class Threads:
 
     def close(self) -> None:
         """Let the threads end; waits for none."""
+        self._quick_jobs.close()
         self.executor.shutdown(wait=False, cancel_futures=True)
         self._movers.shutdown(wait=False, cancel_futures=True)
 

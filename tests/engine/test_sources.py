@@ -304,6 +304,22 @@ async def test_small_leases_never_wait_for_large_ones():
         large.release()
 
 
+async def test_small_uploads_that_wait_are_let_in_by_groups():
+    buffers = Buffers(32 * SEGMENT)
+    held = [await buffers.spare(SEGMENT // 4) for _ in range(8)]
+    waiting = [asyncio.ensure_future(buffers.spare(SEGMENT // 4)) for _ in range(3)]
+    held[0].release()
+    await asyncio.sleep(0)
+    assert not any(one.done() for one in waiting)
+    held[1].release()
+    await asyncio.sleep(0)
+    assert [one.done() for one in waiting] == [True, True, False]
+    for one in held[2:]:
+        one.release()
+    for spare in await asyncio.gather(*waiting):
+        spare.release()
+
+
 async def test_the_emulator_and_a_session_leave_no_thread(tmp_path):
     (tmp_path / "x").write_bytes(DATA)
     async with Emulator() as emulator, emulator.session("ada") as domo:
