@@ -308,11 +308,14 @@ async def test_small_uploads_that_wait_are_let_in_by_groups():
     buffers = Buffers(32 * SEGMENT)
     held = [await buffers.spare(SEGMENT // 4) for _ in range(8)]
     waiting = [asyncio.ensure_future(buffers.spare(SEGMENT // 4)) for _ in range(3)]
-    held[0].release()
     await asyncio.sleep(0)
+    held[0].release()
+    for _ in range(3):
+        await asyncio.sleep(0)
     assert not any(one.done() for one in waiting)
     held[1].release()
-    await asyncio.sleep(0)
+    for _ in range(3):
+        await asyncio.sleep(0)
     assert [one.done() for one in waiting] == [True, True, False]
     for one in held[2:]:
         one.release()
