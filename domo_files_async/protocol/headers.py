@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = (
     "ContentRange",
+    "merge_headers",
     "read_content_disposition",
     "read_content_range",
     "read_date",
@@ -41,6 +42,12 @@ class ContentRange:
     start: int
     stop: int
     total: int | None
+
+
+def merge_headers(*given: Mapping[str, str]) -> dict[str, str]:
+    """Put headers together; of those with one name, whatever its letters' case, the last counts."""
+    merged = {name.lower(): (name, value) for one in given for name, value in one.items()}
+    return dict(merged.values())
 
 
 def write_head(method: str, target: str, headers: Iterable[tuple[str, str]]) -> bytes:

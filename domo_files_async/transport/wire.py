@@ -18,11 +18,10 @@ from typing import TYPE_CHECKING, Final, NoReturn, Protocol, TypeAlias
 import aiohttp
 from aiohttp import ClientRequest, ClientTimeout, DummyCookieJar
 from aiohttp.http import HttpProcessingError, StreamWriter
-from multidict import CIMultiDict
 from yarl import URL
 
 from domo_files_async.errors import ConnectError, SessionStateError, StalledError, TransportError
-from domo_files_async.protocol.headers import write_head
+from domo_files_async.protocol.headers import merge_headers, write_head
 
 if TYPE_CHECKING:
     import ssl as tls
@@ -191,9 +190,7 @@ class Wire:
             framed["Transfer-Encoding"] = "chunked"
         elif method != _UNFRAMED:
             framed["Content-Length"] = str(outgoing.size)
-        # Whatever the case of their letters, the later ones count.
-        whole = CIMultiDict(framed)
-        whole.update(headers)
+        whole = merge_headers(framed, headers)
         if self._is_straight:
             route = self._routed(client, origin)
             head = write_head(method, target, whole.items())
@@ -239,7 +236,7 @@ class Wire:
         client: HttpClient,
         method: str,
         url: URL,
-        headers: CIMultiDict[str],
+        headers: Mapping[str, str],
         outgoing: Outgoing,
     ) -> Answer:
         async def once(

@@ -311,7 +311,7 @@ async def judge_close(seen):
     for task in seen.transfers:
         # Whoever writes is told; all others are cancelled.
         assert task.cancelled() or isinstance(task.exception(), SessionStateError)
-    assert seen.closed.attempts._http._client.closed
+    assert seen.closed.attempts._http._wire._client.closed
     assert not seen.world.emulator.open_sessions
     assert not seen.made
     assert [end for end, _ in seen.ends] == ["abort"] * seen.opened, seen.ends

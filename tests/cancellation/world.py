@@ -140,7 +140,7 @@ def held(shared):
     if shared is None:
         return {}
     limits, buffers = shared.limits, shared.buffers
-    client = shared.attempts._http._client
+    client = shared.attempts._http._wire._client
     names = {
         "permits": limits.in_flight + limits._leisurely,
         "permits' owners": len(limits._held),

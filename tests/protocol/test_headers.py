@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from domo_files_async.protocol.headers import (
     ContentRange,
+    merge_headers,
     read_content_disposition,
     read_content_range,
     read_date,
@@ -133,6 +134,12 @@ def test_no_header_makes_a_reader_fail(text):
     read_content_range(text)
     seconds = read_retry_after({"retry-after": text, "date": NOON})
     assert seconds is None or seconds >= 0
+
+
+def test_of_headers_with_one_name_the_last_counts():
+    merged = merge_headers({"Host": "a", "X-One": "1"}, {"x-one": "2", "X-Two": "3"}, {"HOST": "b"})
+    assert merged == {"HOST": "b", "x-one": "2", "X-Two": "3"}
+    assert merge_headers() == {}
 
 
 def test_a_head_is_its_lines_and_an_empty_one():

@@ -121,9 +121,9 @@ async def test_a_server_that_speaks_only_an_old_tls_gets_nothing(version, monkey
 
 
 def test_the_default_of_tls_is_verified_and_new_enough():
-    from domo_files_async.transport import http  # noqa: PLC0415 - to see what it hands to aiohttp
+    from domo_files_async.transport import wire  # noqa: PLC0415 - to see what it hands to aiohttp
 
-    default = http.aiohttp.connector._SSL_CONTEXT_VERIFIED
+    default = wire.aiohttp.connector._SSL_CONTEXT_VERIFIED
     assert default.verify_mode is ssl.CERT_REQUIRED
     assert default.check_hostname
     assert default.minimum_version >= ssl.TLSVersion.TLSv1_2
