@@ -46,6 +46,12 @@ _RECORD = struct.Struct("<8sQI")
 _MAGIC = b"frontier"
 _SEEKING = threading.Lock()
 
+_RECORD_EVERY = 8 * 1024 * 1024
+"""Bytes by which a record may be behind, or a hundredth of the file: what a kill may lose."""
+
+_FLUSH_EVERY = 128 * 1024 * 1024
+"""Bytes after which they are put on the disk, beside what goes on: not all at the end."""
+
 
 class SyncWriter(Protocol):
     """A writable binary file object."""
@@ -83,6 +89,11 @@ class Partial:
         self._is_published = False
         self._idle = threading.Condition()
         self._users = 0
+        self._recorded_at: int | None = None
+        self._unflushed = 0
+        self._is_flushing = False
+        self._sync_error: OSError | None = None
+        self._syncing = threading.Lock()
         self._is_closing = False
         self._keep: int | None = None
 
@@ -100,14 +111,30 @@ class Partial:
         with self._idle:
             self._idle.wait_for(lambda: not self._users)
             self._file.truncate(0)
+            self._recorded_at = None
 
     def write(self, offset: int, view: memoryview, record: Record | None) -> None:
         """Put *view* in its place; *record* says what is there, unless bytes come in order."""
         with self._used():
             if record is not None:
-                total, frontier = record
-                self._put(total, _RECORD.pack(_MAGIC, frontier, _check(frontier)))
+                self._write_record(*record)
             self._put(offset, view)
+        with self._idle:
+            self._unflushed += len(view)
+
+    def takes_flush(self) -> bool:
+        """Say whether `flush` is to be called now: much isn't on the disk yet."""
+        with self._idle:
+            is_due = self._unflushed >= _FLUSH_EVERY and not self._is_flushing
+            if is_due:
+                self._is_flushing, self._unflushed = True, 0
+        return is_due
+
+    def flush(self) -> None:
+        """Put on the disk what was written; what fails is told by `publish`."""
+        with contextlib.suppress(OSError), self._used():
+            self._sync()
+        self._is_flushing = False
 
     def digest(self, digest: Digest, stop: int, view: memoryview) -> None:
         """Feed what is there up to *stop*, read through the memory of *view*."""
@@ -123,7 +150,7 @@ class Partial:
         """Give it its name."""
         with self._used():
             self._file.truncate(size)
-            os.fsync(self._file.fileno())
+            self._sync()
             if overwrite:
                 if path.is_dir() and not path.is_symlink():
                     raise IsADirectoryError(errno.EISDIR, "Is a directory")
@@ -175,6 +202,22 @@ class Partial:
             elif not self._is_published:
                 self.path.unlink(missing_ok=True)
         self._file.close()
+
+    def _sync(self) -> None:
+        # One after the other: the system tells of a failure once, and whoever publishes must know.
+        with self._syncing:
+            try:
+                os.fsync(self._file.fileno())
+            except OSError as error:
+                self._sync_error = error
+            if self._sync_error is not None:
+                raise self._sync_error
+
+    def _write_record(self, total: int, frontier: int) -> None:
+        at = self._recorded_at
+        if at is None or frontier >= at + min(_RECORD_EVERY, total // 100):
+            self._put(total, _RECORD.pack(_MAGIC, frontier, _check(frontier)))
+            self._recorded_at = frontier
 
     def _put(self, offset: int, data: memoryview | bytes) -> None:
         view = memoryview(data)
@@ -244,6 +287,8 @@ class FileDestination:
             await self._threads.run_on(
                 (lease,), _write_and_digest, self._opened, offset, view, digest, record
             )
+        if self._partial is not None and self._partial.takes_flush():
+            self._threads.begin(self._partial.flush)
 
     async def reread(self, digest: Digest, stop: int, lease: Lease) -> None:
         """Feed *digest* with what is there up to *stop*, read through the lease's memory.

@@ -10,8 +10,6 @@ if TYPE_CHECKING:
 
 __all__ = ("Digest",)
 
-_STEP = 1024 * 1024
-
 
 class Digest:
     """SHA-256 of a file, and MD5 where the server knows nothing better.
@@ -31,11 +29,10 @@ class Digest:
             self._md5 = hashlib.md5(usedforsecurity=False)
 
     def update(self, view: memoryview) -> None:
-        """Digest *view*, in steps, so that other threads get their turn."""
-        for offset in range(0, len(view), _STEP):
-            self._sha256.update(view[offset : offset + _STEP])
-            if self._md5 is not None:
-                self._md5.update(view[offset : offset + _STEP])
+        """Digest *view*."""
+        self._sha256.update(view)
+        if self._md5 is not None:
+            self._md5.update(view)
         self.at += len(view)
 
     @property

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import hashlib
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
 
@@ -98,6 +99,11 @@ class Threads:
             lease.pin()
         job.add_done_callback(lambda job: self._answers.put(job, answer, leases))
         return job, answer
+
+    def begin(self, function: Callable[[], object]) -> None:
+        """Have *function* called; nobody waits for it."""
+        with contextlib.suppress(RuntimeError):  # the threads have ended
+            self.executor.submit(function)
 
     async def finish(self, function: Callable[[], object]) -> None:
         """Call *function* in any case: also when cancelled meanwhile, or when the threads end."""

@@ -1,4 +1,5 @@
 import asyncio
+import errno
 import hashlib
 import io
 import os
@@ -23,6 +24,7 @@ from domo_files_async import (
     TransportError,
     UnexpectedResponseError,
 )
+from domo_files_async.engine import destination as destination_module
 from tests.servers import ScriptedServer, answer
 
 DATA = os.urandom(300_000)
@@ -92,6 +94,34 @@ async def test_an_earlier_revision_can_be_asked_for(domo, data_file_id, tmp_path
     assert (tmp_path / "now").read_bytes() == b"second"
     assert (tmp_path / "then").read_bytes() == DATA
     assert result.revision_id == first
+
+
+async def test_what_came_is_put_on_the_disk_meanwhile(domo, data_file_id, tmp_path, monkeypatch):
+    flushed, sync = [], os.fsync
+    monkeypatch.setattr(os, "fsync", lambda fd: flushed.append(os.fstat(fd).st_size) or sync(fd))
+    monkeypatch.setattr(destination_module, "_FLUSH_EVERY", 1)
+    await domo.download(data_file_id, tmp_path / "x")
+    assert (tmp_path / "x").read_bytes() == DATA
+    assert len(flushed) > 1
+
+
+async def test_what_the_disk_could_not_keep_is_not_published(
+    domo, data_file_id, tmp_path, monkeypatch
+):
+    sync, failures = os.fsync, [OSError(errno.EIO, "Input/output error")]
+
+    def fail_once(fd):
+        # The system tells of a failure once, whoever asks first.
+        if failures:
+            raise failures.pop()
+        sync(fd)
+
+    monkeypatch.setattr(os, "fsync", fail_once)
+    monkeypatch.setattr(destination_module, "_FLUSH_EVERY", 1)
+    with pytest.raises(DestinationError, match="Input/output error"):
+        await domo.download(data_file_id, tmp_path / "x", resume=False)
+    assert not failures
+    assert list(tmp_path.iterdir()) == []
 
 
 async def test_what_exists_is_left_as_it_is(domo, data_file_id, tmp_path):
