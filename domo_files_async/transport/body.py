@@ -37,9 +37,6 @@ TLS_SLICE = 112 * 1024
 """The same where it is encrypted on the loop: each connection keeps memory for as much as that, and
 128 KiB are what allocators begin to ask the system for, each time anew."""
 
-_BREATH = 256 * 1024
-"""Bytes after which the loop gets its turn."""
-
 _SMALL = 16 * 1024
 
 
@@ -144,8 +141,6 @@ class Outgoing:
         self._task: asyncio.Task[None] | None = None
         self._transport: asyncio.Transport | None = None
         self._done = False
-        # The first turn lets the HTTP client listen before the source can fail.
-        self._unbroken = _BREATH
         self.began: float | None = None
         self.handed = False
         self.is_answered = False
@@ -312,11 +307,10 @@ class Outgoing:
             self.handed = self.written == self.size
             await writer.write(piece)
             await writer.drain()
-            self._unbroken += len(piece)
-            if self._unbroken >= _BREATH and not self.handed:
-                self._unbroken = 0
+            if not self.handed:
                 # Lets the loop see an early answer, or the end of the connection: neither is found
-                # by writing, and a lost TLS connection swallows writes without an error.
+                # by writing, and a lost TLS connection swallows writes without an error. And others
+                # wait for their turn while all slices of many connections are encrypted.
                 await asyncio.sleep(0)
             self.watch.moved()
 
