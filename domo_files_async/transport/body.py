@@ -190,7 +190,7 @@ class Outgoing:
         if self._task is not None and not self._task.done():
             self._task.cancel()
             await asyncio.wait({self._task})
-        self._body = None
+        self._body = self._held = None
 
     def level(self) -> int:
         """Count the bytes on their way."""
