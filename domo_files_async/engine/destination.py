@@ -132,8 +132,14 @@ class Partial:
 
     def flush(self) -> None:
         """Put on the disk what was written; what fails is told by `publish`."""
-        with contextlib.suppress(OSError), self._used():
-            self._sync()
+        with self._idle:
+            if self._is_closing:
+                return
+            # A file of its own: whoever leaves doesn't wait for the disk.
+            copy = os.dup(self._file.fileno())
+        with contextlib.suppress(OSError):
+            self._sync(copy)
+        os.close(copy)
         self._is_flushing = False
 
     def digest(self, digest: Digest, stop: int, view: memoryview) -> None:
@@ -150,7 +156,7 @@ class Partial:
         """Give it its name."""
         with self._used():
             self._file.truncate(size)
-            self._sync()
+            self._sync(self._file.fileno())
             if overwrite:
                 if path.is_dir() and not path.is_symlink():
                     raise IsADirectoryError(errno.EISDIR, "Is a directory")
@@ -201,13 +207,14 @@ class Partial:
                 self._file.truncate(size)
             elif not self._is_published:
                 self.path.unlink(missing_ok=True)
+        _unlock(self._file)
         self._file.close()
 
-    def _sync(self) -> None:
+    def _sync(self, fd: int) -> None:
         # One after the other: the system tells of a failure once, and whoever publishes must know.
         with self._syncing:
             try:
-                os.fsync(self._file.fileno())
+                os.fsync(fd)
             except OSError as error:
                 self._sync_error = error
             if self._sync_error is not None:
@@ -402,6 +409,13 @@ def _lock(opened: io.FileIO) -> bool:
     except OSError:
         return False
     return True
+
+
+def _unlock(opened: io.FileIO) -> None:
+    with contextlib.suppress(ImportError, OSError):
+        import fcntl  # noqa: PLC0415 - not on every system
+
+        fcntl.flock(opened, fcntl.LOCK_UN)
 
 
 class WriterDestination:

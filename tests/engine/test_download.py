@@ -3,6 +3,7 @@ import errno
 import hashlib
 import io
 import os
+import threading
 
 import aiofiles
 import pytest
@@ -21,6 +22,7 @@ from domo_files_async import (
     RetryPolicy,
     SessionStateError,
     Surface,
+    TransferConfig,
     TransportError,
     UnexpectedResponseError,
 )
@@ -122,6 +124,38 @@ async def test_what_the_disk_could_not_keep_is_not_published(
         await domo.download(data_file_id, tmp_path / "x", resume=False)
     assert not failures
     assert list(tmp_path.iterdir()) == []
+
+
+async def test_who_leaves_does_not_wait_for_the_disk(emulator, data_file_id, tmp_path, monkeypatch):
+    waits, released = [True], threading.Event()
+
+    def wait_once(_fd):
+        if waits:
+            waits.clear()
+            assert released.wait(30)
+
+    def stop(_progress):
+        raise LookupError("enough")
+
+    monkeypatch.setattr(os, "fsync", wait_once)
+    monkeypatch.setattr(destination_module, "_FLUSH_EVERY", 1)
+    ranges = TransferConfig(multipart_threshold=1000, part_size=10_000, max_concurrency=1)
+    async with emulator.session("ada", transfer=ranges) as domo:
+        try:
+            with pytest.raises(LookupError):
+                await domo.download(data_file_id, tmp_path / "x", progress=stop, resume=False)
+            assert list(tmp_path.iterdir()) == []
+            with pytest.raises(LookupError):
+                await domo.download(data_file_id, tmp_path / "x", progress=stop)
+            assert len(list(tmp_path.iterdir())) == 1
+            before = len(emulator.requests)
+            await domo.download(data_file_id, tmp_path / "x")
+            asked = [one for one in emulator.requests[before:] if one.operation == "open_download"]
+            assert not asked[0].headers["range"].startswith("bytes=0-")
+            assert (tmp_path / "x").read_bytes() == DATA
+            assert len(list(tmp_path.iterdir())) == 1
+        finally:
+            released.set()
 
 
 async def test_what_exists_is_left_as_it_is(domo, data_file_id, tmp_path):
