@@ -46,6 +46,7 @@ async def test_what_is_asked_for_in_one_turn_is_done_in_one_go(executor, asides)
 
 async def test_no_job_waits_for_a_slow_one(executor, asides, monkeypatch):
     monkeypatch.setattr(module, "_ASIDE", 0.001)
+    monkeypatch.setattr(module, "_NOT_ASIDE", 60)
     quick, released = QuickJobs(executor, Answers()), threading.Event()
     slow = quick.submit(released.wait)
     others = [quick.submit(threading.get_ident) for _ in range(20)]
