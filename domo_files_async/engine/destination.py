@@ -295,7 +295,7 @@ class FileDestination:
                 (lease,), _write_and_digest, self._opened, offset, view, digest, record
             )
         if self._partial is not None and self._partial.takes_flush():
-            self._threads.begin(self._partial.flush)
+            self._threads.flush(self._partial.flush)
 
     async def reread(self, digest: Digest, stop: int, lease: Lease) -> None:
         """Feed *digest* with what is there up to *stop*, read through the lease's memory.

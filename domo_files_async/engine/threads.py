@@ -52,6 +52,7 @@ class Threads:
         self._answers = Answers()
         self._quick_jobs = QuickJobs(self.executor, self._answers)
         self._movers = concurrent.futures.ThreadPoolExecutor(max(2, min(4, cores - 1)), prefix)
+        self._flusher = concurrent.futures.ThreadPoolExecutor(1, prefix)
 
     async def run(
         self,
@@ -100,10 +101,10 @@ class Threads:
         job.add_done_callback(lambda job: self._answers.put(job, answer, leases))
         return job, answer
 
-    def begin(self, function: Callable[[], object]) -> None:
-        """Have *function* called; nobody waits for it."""
+    def flush(self, function: Callable[[], object]) -> None:
+        """Have *function* called, which waits for the disk; nobody waits for it, nor behind it."""
         with contextlib.suppress(RuntimeError):  # the threads have ended
-            self.executor.submit(function)
+            self._flusher.submit(function)
 
     async def finish(self, function: Callable[[], object]) -> None:
         """Call *function* in any case: also when cancelled meanwhile, or when the threads end."""
@@ -125,6 +126,7 @@ class Threads:
         self._quick_jobs.close()
         self.executor.shutdown(wait=False, cancel_futures=True)
         self._movers.shutdown(wait=False, cancel_futures=True)
+        self._flusher.shutdown(wait=False, cancel_futures=True)
 
 
 async def _ended(job: concurrent.futures.Future[T], answer: asyncio.Future[T]) -> T:

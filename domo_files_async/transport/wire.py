@@ -77,7 +77,7 @@ class Answer(Protocol):
 
     @property
     def connection(self) -> Connection | None:
-        """Where it comes from; `None` once that serves others again."""
+        """Where it comes from; without a transport, or `None`, once that serves others again."""
         ...
 
     def release(self) -> object:

@@ -158,6 +158,34 @@ async def test_who_leaves_does_not_wait_for_the_disk(emulator, data_file_id, tmp
             released.set()
 
 
+async def test_small_uploads_go_on_while_the_disk_is_busy_with_downloads(
+    domo, data_file_id, tmp_path, monkeypatch
+):
+    released, sync = threading.Event(), os.fsync
+    flushing = []
+
+    def wait_while_flushing(fd):
+        flushing.append(fd)
+        assert released.wait(30)
+        sync(fd)
+
+    monkeypatch.setattr(os, "fsync", wait_while_flushing)
+    monkeypatch.setattr(destination_module, "_FLUSH_EVERY", 1)
+    # Publishing waits in a thread, too: three of four are taken by it.
+    downloads = [
+        asyncio.create_task(domo.download(data_file_id, tmp_path / str(n))) for n in range(3)
+    ]
+    try:
+        (tmp_path / "small").write_bytes(b"abc")
+        async with asyncio.timeout(20):
+            while not flushing:
+                await asyncio.sleep(0)
+            await domo.upload(tmp_path / "small")
+    finally:
+        released.set()
+    await asyncio.gather(*downloads)
+
+
 async def test_what_exists_is_left_as_it_is(domo, data_file_id, tmp_path):
     (tmp_path / "x").write_bytes(b"mine")
     with pytest.raises(DestinationError, match="exists"):
