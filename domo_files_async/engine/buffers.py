@@ -16,6 +16,7 @@ upload is never stuck behind a large one.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import heapq
 import itertools
@@ -45,6 +46,9 @@ _PAUSE = 0.02
 is behind, some more."""
 
 _TURNS = 8
+
+_HUGE = 2 * 1024 * 1024
+"""Bytes from which on memory is asked for in huge pages, where the system has them."""
 
 
 class Filler(Protocol):
@@ -283,8 +287,7 @@ class Buffers:
             self._kept_bytes -= size
             return Lease(self, kept.pop(), size, filler)
         self._make_room()
-        # A bytearray would be zeroed while it holds the interpreter's lock, which stalls the loop.
-        return Lease(self, mmap.mmap(-1, max(1, size)), size, filler)
+        return Lease(self, _mapped(max(1, size)), size, filler)
 
     def _make_room(self) -> None:
         while self._kept_bytes and self.held + self._kept_bytes > self.budget:
@@ -331,6 +334,19 @@ class Spare:
         if not self._is_released:
             self._is_released = True
             self._give_back()
+
+
+def _mapped(size: int) -> mmap.mmap:
+    # A bytearray would be zeroed while it holds the interpreter's lock, which stalls the loop.
+    if not hasattr(mmap, "MAP_PRIVATE"):  # pragma: no cover - on Windows
+        return mmap.mmap(-1, size)
+    # Huge pages take a tenth of the time to be touched first, and less to be found again; memory
+    # that could be shared with other processes has none.
+    buffer = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    if size >= _HUGE and hasattr(mmap, "MADV_HUGEPAGE"):
+        with contextlib.suppress(OSError):  # the system has none
+            buffer.madvise(mmap.MADV_HUGEPAGE)
+    return buffer
 
 
 class _Allotment:
