@@ -4,7 +4,7 @@ Bytes of the caller's are sent from where they are. A stream's parts are held, s
 A file's parts are held or read twice, for the checksum and for the sending: held where a quarter of
 the memory budget holds one, and where that leaves memory for as many at once as there can be
 permits. Where each connection is fast all such parts are held: few at once do there, and they give
-their memory back soon.
+their memory back soon. Whether it is, the first part tells; others wait a moment for that.
 """
 
 from __future__ import annotations
@@ -33,6 +33,9 @@ Ready: TypeAlias = "tuple[Body, str | None]"
 
 _FAST = 128 * 1024 * 1024
 """Bytes a second of one connection from which on reading costs more than the network."""
+
+_UNSURE = 0.15
+"""Seconds in which a part is sent where connections are that fast."""
 
 _LEAST = 256 * 1024
 
@@ -97,8 +100,11 @@ class RereadParts:
 
     async def take(self, part: SendPart) -> TakenPart:
         """Wait for the part's memory, or for the buffer that it is read through."""
-        buffers = self._shared.buffers
+        buffers, limits = self._shared.buffers, self._shared.limits
         held = self._is_held(part.size)
+        if not held and not limits.each and part.size <= buffers.share:
+            await limits.wait_each(_UNSURE)
+            held = self._is_held(part.size)
         lease = await buffers.lease(part.size if held else self._both_buffers)
 
         async def hold() -> Ready:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 from domo_files_async.planning.pacing import ConcurrencyController, TokenBucket
@@ -55,6 +55,7 @@ class Limits:
         self.ceiling = self._allowed = ceiling
         self.in_flight = 0
         self.each = 0.0
+        self._is_each_known = asyncio.Event()
         self._controller = ConcurrencyController(ceiling) if adaptive else None
         self._leisurely = 0
         self._waiting = _Turns()
@@ -147,6 +148,13 @@ class Limits:
         if moved >= _LARGE:
             each = moved / max(asyncio.get_running_loop().time() - began, 1e-6)
             self.each += (each - self.each) * (_NEWEST if self.each else 1)
+            self._is_each_known.set()
+
+    async def wait_each(self, seconds: float) -> None:
+        """Wait until `each` is known, but not longer than *seconds*."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._is_each_known.wait()
 
     def received(self, size: int) -> None:
         """Take note of bytes that came, where this task holds a permit for them."""
