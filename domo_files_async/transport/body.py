@@ -15,6 +15,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
 from domo_files_async.errors import SourceChangedError
+from domo_files_async.transport.senders import LentConnection
 from domo_files_async.transport.stalls import StallWatch
 
 try:
@@ -26,6 +27,7 @@ except ImportError:  # pragma: no cover - on Windows the system's buffer isn't s
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
+    from domo_files_async.transport.senders import Senders
     from domo_files_async.transport.stalls import Stalls
 
 __all__ = ("SLICE", "TLS_SLICE", "Body", "Outgoing", "Writer")
@@ -38,6 +40,9 @@ TLS_SLICE = 112 * 1024
 128 KiB are what allocators begin to ask the system for, each time anew."""
 
 _SMALL = 16 * 1024
+_LONG = 256 * 1024
+_TURN = 4 * 1024 * 1024
+"""Bytes that a thread sends in one go; a bandwidth cap counts from the next one on."""
 
 
 class Body(Protocol):
@@ -102,6 +107,7 @@ class Outgoing:
         body: The data, where there is any.
         suffix: Bytes after it.
         stalls: Ends it when nothing moves.
+        senders: Send what is long.
         pace: Waits until bytes may be sent, and says how many of those asked for; `None` for no
             cap.
 
@@ -123,12 +129,15 @@ class Outgoing:
         suffix: bytes,
         *,
         stalls: Stalls,
+        senders: Senders,
         pace: Callable[[int], Awaitable[int]] | None,
     ) -> None:
         self._prefix = prefix
         self._body = body
         self._suffix = suffix
-        self.watch = StallWatch(stalls, self.level, self.abandon)
+        self.watch = StallWatch(stalls, self._progress, self.abandon)
+        self._senders = senders
+        self._lent: LentConnection | None = None
         self._pace = pace
         size = body.size if body else 0
         self.size = None if size is None else len(prefix) + size + len(suffix)
@@ -159,7 +168,12 @@ class Outgoing:
         When it fails, the connection is dropped, from which the reader learns it.
         """
         transport = self._begin(writer.transport)
+        # With the least high-water mark, drain() returns only when the system has taken all
+        # bytes; from Python 3.12 on, the transport would otherwise still refer to the memory.
+        transport.set_write_buffer_limits(high=1, low=0)
         transport.write(head)
+        if self.size is not None and self.size > _LONG:
+            self._lent = LentConnection.of(transport)
         self._task = asyncio.create_task(self._write_to_its_end(writer, transport))
 
     async def write(self, writer: Writer) -> None:
@@ -182,14 +196,19 @@ class Outgoing:
 
     def abandon(self) -> None:
         """Drop the connection with all that it still refers to, at once."""
+        if self._lent is not None:
+            self._lent.shut_down()
         if self._transport is not None:
             self._transport.abort()
 
     async def settle(self) -> None:
         """Wait until the writing is over, and let go of what was written."""
         if self._task is not None and not self._task.done():
-            self._task.cancel()
+            if not self.is_done:
+                self._task.cancel()
             await asyncio.wait({self._task})
+        if self._lent is not None:
+            self._lent.close()
         self._body = self._held = None
 
     def level(self) -> int:
@@ -245,9 +264,8 @@ class Outgoing:
 
     async def _write_lent(self, writer: Writer, transport: asyncio.Transport) -> None:
         self._slice = TLS_SLICE if transport.get_extra_info("sslcontext") else SLICE
-        # With the least high-water mark, drain() returns only when the system has taken all
-        # bytes; from Python 3.12 on, the transport would otherwise still refer to the memory.
         transport.set_write_buffer_limits(high=1, low=0)
+        await writer.drain()
         await self._write_slices(writer, memoryview(self._prefix))
         if self._body is not None:
             await self._write_body(writer, self._body)
@@ -297,22 +315,39 @@ class Outgoing:
     async def _write_slices(self, writer: Writer, rest: memoryview) -> None:
         while rest:
             # aiohttp joins the head and the first piece, which copies both.
-            size = min(len(rest), self._slice if self.written else _SMALL)
+            size = min(len(rest), _TURN if self._lent else self._slice if self.written else _SMALL)
             if self._pace is not None:
                 self.watch.pause()
                 size = await self._pace(size)
                 self.watch.moved()
             piece, rest = rest[:size], rest[size:]
-            self.written += len(piece)
-            self.handed = self.written == self.size
-            await writer.write(piece)
-            await writer.drain()
-            if not self.handed:
-                # Lets the loop see an early answer, or the end of the connection: neither is found
-                # by writing, and a lost TLS connection swallows writes without an error. And others
-                # wait for their turn while all slices of many connections are encrypted.
-                await asyncio.sleep(0)
+            while piece:
+                piece = piece[await self._write_some(writer, piece) :]
+
+    async def _write_some(self, writer: Writer, piece: memoryview) -> int:
+        """Write the beginning; give how much that was."""
+        sent = 0
+        if self._lent is not None and len(piece) >= _LONG:
+            sent = await self._senders.send(self._lent, piece[:-_SMALL], self._count)
             self.watch.moved()
+        slice_ = piece[sent : sent + self._slice]
+        self._count(len(slice_))
+        self.handed = self.written == self.size
+        await writer.write(slice_)
+        await writer.drain()
+        if not self.handed:
+            # Lets the loop see an early answer, or the end of the connection: neither is found by
+            # writing, and a lost TLS connection swallows writes without an error. And others wait
+            # for their turn while all slices of many connections are encrypted.
+            await asyncio.sleep(0)
+        self.watch.moved()
+        return sent + len(slice_)
+
+    def _count(self, size: int) -> None:
+        self.written += size
+
+    def _progress(self) -> int:
+        return self.written - self.level()
 
 
 def _is_cancelling() -> bool:

@@ -6,6 +6,7 @@ Rule: the credential goes to the instance's own origin, and shows nowhere.
 from __future__ import annotations
 
 import asyncio
+import os
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -24,6 +25,7 @@ from domo_files_async.transport.redirects import (
     is_same_origin,
 )
 from domo_files_async.transport.reply import ERROR_LIMIT, FIRST_ERROR, ReplyStream
+from domo_files_async.transport.senders import Senders
 from domo_files_async.transport.stalls import Stalls
 from domo_files_async.transport.wire import Wire
 
@@ -76,7 +78,7 @@ class Http:
         auth: Auth,
         timeouts: Timeouts,
         user_agent: str,
-        ssl: tls.SSLContext | bool | None = None,
+        ssl: tls.SSLContext | None = None,
         proxy: str | None = None,
         trust_env: bool = False,
         client: HttpClient | None = None,
@@ -94,6 +96,7 @@ class Http:
             timeouts=timeouts, ssl=ssl, proxy=proxy, trust_env=trust_env, client=client
         )
         self._stalls = Stalls(timeouts.stall)
+        self._senders = Senders(max(1, min(4, (os.cpu_count() or 1) // 2)))
         self._on_date = on_date
         self._pace = pace
         self._meter = meter
@@ -110,6 +113,7 @@ class Http:
     async def close(self) -> None:
         """Close what `open` made."""
         self._stalls.close()
+        self._senders.close()
         await self._wire.close()
 
     async def send(self, request: Request[T], body: Body | None = None, *, attempt: int = 1) -> T:
@@ -204,6 +208,7 @@ class Http:
             body,
             request.suffix,
             stalls=self._stalls,
+            senders=self._senders,
             pace=self._pace,
         )
         headers = {

@@ -198,12 +198,14 @@ class ReplyStream:
         """Keep the connection, or drop it with all that it refers to."""
         answer, outgoing = self._answer, self._outgoing
         if answer is not None and answer.content.is_eof() and outgoing.is_done:
+            # Whoever takes the connection next finds nobody writing.
+            await outgoing.settle()
             answer.release()
         else:
             outgoing.abandon()
             if answer is not None:
                 answer.close()
-        await outgoing.settle()
+            await outgoing.settle()
 
     def check_written(self) -> None:
         """Raise unless the request was fully written before its answer, or the answer is an error.

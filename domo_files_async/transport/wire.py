@@ -13,6 +13,7 @@ Rule 3: none is sent a second time.
 from __future__ import annotations
 
 import asyncio
+import ssl as tls
 from typing import TYPE_CHECKING, Final, NoReturn, Protocol, TypeAlias
 
 import aiohttp
@@ -22,12 +23,13 @@ from yarl import URL
 
 from domo_files_async.errors import ConnectError, SessionStateError, StalledError, TransportError
 from domo_files_async.protocol.headers import merge_headers, write_head
+from domo_files_async.transport.tls import TlsTransport, default_context
 
 if TYPE_CHECKING:
-    import ssl as tls
     from collections.abc import Mapping
 
     from aiohttp.abc import AbstractStreamWriter
+    from aiohttp.client_proto import ResponseHandler
     from aiohttp.connector import Connection
 
     from domo_files_async.config import Timeouts
@@ -45,6 +47,8 @@ _READ_BUFFER: Final = 256 * 1024
 _CONTINUES: Final = range(100, 200)
 _SWITCHED: Final = 101
 _UNFRAMED: Final = "GET"
+_ENCRYPTED: Final = "https"
+_ARRIVING: Final = 256 * 1024
 
 
 class _NotRepeatedError(Exception):
@@ -124,12 +128,12 @@ class Wire:
         self,
         *,
         timeouts: Timeouts,
-        ssl: tls.SSLContext | bool | aiohttp.Fingerprint | None,
+        ssl: tls.SSLContext | None,
         proxy: str | None,
         trust_env: bool,
         client: HttpClient | None,
     ) -> None:
-        self._ssl = True if ssl is None else ssl
+        self._ssl = ssl
         self._proxy = proxy
         self._trust_env = trust_env
         self._client = client
@@ -138,7 +142,9 @@ class Wire:
         # Waiting for a connection of the caller's own pool isn't bounded.
         connect = timeouts.connect if self._owns_client else None
         self._timeout = ClientTimeout(connect=connect, sock_connect=timeouts.connect)
-        self._route: ClientRequest | None = None
+        self._route: tuple[URL, ClientRequest] | None = None
+        self._memory = memoryview(bytearray(_ARRIVING))
+        self._making_context = asyncio.Lock()
 
     async def open(self) -> None:
         """Get ready.
@@ -192,20 +198,22 @@ class Wire:
             framed["Content-Length"] = str(outgoing.size)
         whole = merge_headers(framed, headers)
         if self._is_straight:
-            route = self._routed(client, origin)
             head = write_head(method, target, whole.items())
-            return await self._send_straight(client, route, head, outgoing)
+            return await self._send_straight(client, origin, head, outgoing)
         url = URL(f"{origin.scheme}://{origin.raw_authority}{target}", encoded=True)
         return await self._send_through(client, method, url, whole, outgoing)
 
     async def _send_straight(
-        self, client: HttpClient, route: ClientRequest, head: bytes, outgoing: Outgoing
+        self, client: HttpClient, origin: URL, head: bytes, outgoing: Outgoing
     ) -> Answer:
         assert client.connector is not None
+        route, began = self._routed(client, origin), asyncio.get_running_loop().time()
         connection = await client.connector.connect(route, [], self._timeout)
         try:
             protocol = connection.protocol
             assert protocol is not None
+            if origin.scheme == _ENCRYPTED and not isinstance(protocol.transport, TlsTransport):
+                await self._encrypt(protocol, origin, began)
             protocol.set_response_params(
                 read_until_eof=True, auto_decompress=False, read_bufsize=_READ_BUFFER
             )
@@ -224,12 +232,33 @@ class Wire:
             connection.close()
             raise
 
+    async def _encrypt(self, protocol: ResponseHandler, origin: URL, began: float) -> None:
+        assert protocol.transport is not None
+        until = None if self._timeout.connect is None else began + self._timeout.connect
+        async with asyncio.timeout_at(until):
+            context, host = await self._context(), (origin.raw_host or "").rstrip(".")
+            transport = TlsTransport(
+                protocol.transport, protocol, context, host=host, memory=self._memory
+            )
+            await transport.handshake()
+        protocol.connection_made(transport)
+
+    async def _context(self) -> tls.SSLContext:
+        async with self._making_context:
+            if self._ssl is None:
+                self._ssl = await asyncio.to_thread(default_context)
+            return self._ssl
+
     def _routed(self, client: HttpClient, origin: URL) -> ClientRequest:
-        """Give what the pool wants to know of a request: where it goes."""
-        if self._route is None or self._route.url is not origin:
+        """Give what the pool wants to know of a request: where it goes, and whether in secret."""
+        if self._route is None or self._route[0] is not origin:
             loop = asyncio.get_running_loop()
-            self._route = ClientRequest("GET", origin, loop=loop, session=client, ssl=self._ssl)
-        return self._route
+            # TLS is ours, so that the pool makes connections without it, apart from plain ones.
+            plain = URL.build(scheme="http", host=origin.raw_host or "", port=origin.port)
+            is_encrypted = origin.scheme == _ENCRYPTED
+            route = ClientRequest("GET", plain, loop=loop, session=client, ssl=is_encrypted)
+            self._route = origin, route
+        return self._route[1]
 
     async def _send_through(
         self,
@@ -260,7 +289,7 @@ class Wire:
                 raise_for_status=False,
                 auto_decompress=False,
                 read_bufsize=_READ_BUFFER,
-                ssl=self._ssl,
+                ssl=True if self._ssl is None else self._ssl,
                 proxy=self._proxy,
                 timeout=self._timeout,
             )
@@ -328,6 +357,10 @@ def _why_unconnected(error: Exception) -> str:
         case aiohttp.ClientConnectorCertificateError(certificate_error=reason):
             said = getattr(reason, "verify_message", "it isn't for this host")
             why = f"the server's certificate isn't trusted ({said})"
+        case tls.SSLCertVerificationError(verify_message=said):
+            why = f"the server's certificate isn't trusted ({said})"
+        case tls.SSLError(reason=str(reason)):
+            why = f"no TLS could be agreed on ({reason})"
         case aiohttp.ServerFingerprintMismatch():
             why = "the server's certificate isn't the one expected"
         case aiohttp.ClientHttpProxyError(status=status):
