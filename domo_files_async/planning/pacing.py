@@ -110,6 +110,7 @@ class ConcurrencyController:
     less, and a silence that the server asked for, say nothing about the link.
     Rule 3: refusals (429, 503) cut at once, at most to half for all that were under way then. What
     was refused is left alone for a while, and for longer each time.
+    Rule 4: more is never tried on a busy machine: they would share what there is, and cost more.
 
     Args:
         ceiling: Most requests at once, from 1.
@@ -138,6 +139,7 @@ class ConcurrencyController:
         self._walled = _Patience(5, 60)
         self._cut_at = -math.inf
         self._floor = 1
+        self._is_busy = False
 
     def __repr__(self) -> str:
         return f"<ConcurrencyController {self.limit} of {self._ceiling}, {self._phase.value}>"
@@ -177,7 +179,9 @@ class ConcurrencyController:
         self._wall = self.limit
         self._walled.start(now)
 
-    def observe(self, now: float, work: float, in_flight: int | None) -> None:
+    def observe(
+        self, now: float, work: float, in_flight: int | None, *, is_busy: bool = False
+    ) -> None:
         """Take note of what was done since the last call.
 
         Args:
@@ -185,7 +189,9 @@ class ConcurrencyController:
             work: Bytes that moved.
             in_flight: Requests under way in all that time; `None` if it varied, or if silence was
                 kept.
+            is_busy: Whether this process uses most of the machine's processors.
         """
+        self._is_busy = is_busy
         span = 0.0 if self._seen_at is None else max(0.0, now - self._seen_at)
         self._seen_at = now
         work += self._finished * _WORTH_OF_ONE
@@ -227,7 +233,7 @@ class ConcurrencyController:
         match self._phase:
             case _Phase.HOLD:
                 self._look_around(rate, now)
-            case _Phase.RAMP if before is None or rate >= before * _DOUBLED:
+            case _Phase.RAMP if self._pays(rate, before):
                 self._climb(rate, now)
             case _Phase.RAMP:
                 self._more.start(now)
@@ -259,8 +265,13 @@ class ConcurrencyController:
                     self._fewer.again(now)
                     self._hold(self._base, before)
 
+    def _pays(self, rate: float, before: float | None) -> bool:
+        if before is None:
+            return not self._is_busy
+        return rate >= before * _DOUBLED
+
     def _climb(self, rate: float, now: float) -> None:
-        top = self._top(now)
+        top = self.limit if self._is_busy else self._top(now)
         if self.limit >= top:
             self._more.start(now)
             # Fewer would be worse: that was just seen.
@@ -279,7 +290,8 @@ class ConcurrencyController:
         self._peak = max(self._rate, self._peak * _FADING)
         top = self._top(now)
         missed = self._rate < self._peak * _MISSED
-        if self.limit < top and (missed or self._more.is_over(now)):
+        may_try = self.limit < top and not self._is_busy
+        if may_try and (missed or self._more.is_over(now)):
             self._probe(_Phase.MORE, min(top, self.limit + max(1, self.limit // 4)))
         elif self.limit > 1 and self._fewer.is_over(now):
             self._probe(_Phase.FEWER, self.limit - max(1, self.limit // 4))

@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
+import time
 from collections import deque
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
@@ -33,6 +35,9 @@ _MOMENT = 0.02
 _LOOK_EVERY = 0.025
 _LARGE = 1024 * 1024
 _NEWEST = 0.3
+_BUSY = 0.7
+"""Share of the processors from which on more requests at once would only share what is there."""
+
 _LEAST_LIGHT = 4
 
 
@@ -56,6 +61,7 @@ class Limits:
         self.in_flight = 0
         self.each = 0.0
         self._is_each_known = asyncio.Event()
+        self._each_by: float | None = None
         self._controller = ConcurrencyController(ceiling) if adaptive else None
         self._leisurely = 0
         self._waiting = _Turns()
@@ -74,6 +80,7 @@ class Limits:
         self._seen = 0
         self._timer: asyncio.TimerHandle | None = None
         self._least = self._most = 0
+        self._load = _Load()
 
     def __repr__(self) -> str:
         return f"<Limits {self.in_flight} out, {self._controller or self.ceiling}>"
@@ -151,9 +158,11 @@ class Limits:
             self._is_each_known.set()
 
     async def wait_each(self, seconds: float) -> None:
-        """Wait until `each` is known, but not longer than *seconds*."""
+        """Wait until `each` is known, at most *seconds* from when that was first asked."""
+        if self._each_by is None:
+            self._each_by = asyncio.get_running_loop().time() + seconds
         with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout_at(self._each_by):
                 await self._is_each_known.wait()
 
     def received(self, size: int) -> None:
@@ -305,6 +314,7 @@ class Limits:
         self._most = max(self._most, self.in_flight)
         if self._timer is None and self._controller is not None and self.in_flight:
             loop = asyncio.get_running_loop()
+            self._load.begin(loop.time())
             self._timer = loop.call_later(_LOOK_EVERY, self._look, self._controller, loop.time())
 
     def _look(self, controller: ConcurrencyController, before: float) -> None:
@@ -313,7 +323,8 @@ class Limits:
         now, total = loop.time(), self._moved + sum(gauge() for gauge in self._gauges)
         is_steady = self._least == self._most and self._silent_until <= before
         work = max(0, total - self._seen)
-        controller.observe(now, work, self._least if is_steady else None)
+        in_flight = self._least if is_steady else None
+        controller.observe(now, work, in_flight, is_busy=self._load.is_high(now))
         self._seen = total
         self._admit()
         self._least = self._most = self.in_flight
@@ -322,6 +333,30 @@ class Limits:
         self._timer = None
         if self.in_flight:
             self._timer = loop.call_later(_LOOK_EVERY, self._look, controller, now)
+
+
+class _Load:
+    """How much of the machine's processors this process uses."""
+
+    def __init__(self) -> None:
+        affinity = getattr(os, "sched_getaffinity", None)
+        self._cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+        self._share: float | None = None
+        self._seen = 0.0, 0.0
+
+    def begin(self, now: float) -> None:
+        """Begin anew, at the loop's time."""
+        self._share, self._seen = None, (now, time.process_time())
+
+    def is_high(self, now: float) -> bool:
+        """Look, at the loop's time; say whether it is most of them."""
+        used = time.process_time()
+        (before, used_before), self._seen = self._seen, (now, used)
+        share = (used - used_before) / self._cores / max(now - before, 1e-6)
+        self._share = (
+            share if self._share is None else self._share + (share - self._share) * _NEWEST
+        )
+        return self._share > _BUSY
 
 
 class _Metering:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import types
 from contextlib import AsyncExitStack
 
@@ -54,6 +55,29 @@ async def test_where_all_parts_fit_all_are_held():
 
 async def test_where_connections_are_fast_parts_are_held_as_long_as_there_is_memory():
     assert set(await held_by_each(16 * MIB, 4, each=10**9)) == {16 * MIB}
+
+
+async def test_whether_connections_are_fast_is_waited_for():
+    limits, buffers = Limits(32), Buffers(BUDGET)
+    shared = types.SimpleNamespace(limits=limits, buffers=buffers)
+    supply = RereadParts(shared, source=None, hashed=True)
+
+    async def take(number):
+        return await supply.take(SendPart(number, 0, 16 * MIB))
+
+    taken = [await take(number) for number in (1, 2, 3)]
+    fourth = asyncio.create_task(take(4))
+    await asyncio.sleep(0)
+    assert not fourth.done()
+    with limits.metered(lambda: 16 * MIB):
+        pass
+    assert limits.each > 10**9
+    taken.append(await fourth)
+    assert buffers.held == 4 * 16 * MIB
+
+    for one in taken:
+        one.release()
+    buffers.close()
 
 
 @pytest.mark.parametrize(("each", "leased"), [(0, MIB // 2), (10**9, 2 * MIB)])

@@ -271,6 +271,33 @@ def test_more_that_nobody_uses_is_taken_back():
     assert control.limit == 4
 
 
+def test_on_a_busy_machine_more_is_never_tried():
+    control = ConcurrencyController(32)
+
+    def observe(start, seconds):
+        for step in range(int(seconds * 40)):
+            work = 10 * MIB * control.limit * 0.025
+            control.observe(start + step * 0.025, work, control.limit, is_busy=start < 5)
+
+    observe(0.0, 5.0)
+    assert control.limit <= 4
+    # Once it has time again, it finds what more would bring.
+    observe(5.0, 60.0)
+    assert control.limit == 32
+
+
+def test_a_machine_that_gets_busy_on_the_way_up_stays_where_it_is():
+    control = ConcurrencyController(32)
+    now = 0.0
+    while control.limit < 8:
+        control.observe(now, 10 * MIB * control.limit * 0.025, control.limit)
+        now += 0.025
+    for _ in range(200):
+        control.observe(now, 10 * MIB * control.limit * 0.025, control.limit, is_busy=True)
+        now += 0.025
+        assert control.limit <= 8
+
+
 def test_goodput_that_does_not_depend_on_it_needs_few_at_once():
     control = ConcurrencyController(32)
     control.on_latency(0.005)

@@ -278,6 +278,19 @@ async def test_what_breaks_off_does_not_count():
 
 
 @in_no_time
+async def test_how_fast_each_is_is_waited_for_once():
+    limits = Limits(2)
+    for _ in range(20):
+        await limits.wait_each(0.5)
+    assert now() == pytest.approx(0.5)
+    with limits.metered(lambda: 10_000_000):
+        await asyncio.sleep(1)
+    await limits.wait_each(0.5)
+    assert limits.each == pytest.approx(10_000_000)
+    assert now() == pytest.approx(1.5)
+
+
+@in_no_time
 async def test_bytes_that_come_count_where_a_permit_is_held():
     limits, done = Limits(32, adaptive=True), asyncio.Event()
     limits.replied(0.005)
