@@ -168,8 +168,13 @@ class Senders:
             connection.shut_down()
             if job.cancelled():
                 self._wait(-1)
-            else:
-                await asyncio.wait({asyncio.wrap_future(job)})
+            ended = asyncio.wrap_future(job)
+            while not ended.done():
+                # Whoever is cancelled twice waits as well: the loop must not touch what it uses.
+                with suppress(asyncio.CancelledError):
+                    await asyncio.wait({ended})
+            if not ended.cancelled():
+                ended.exception()  # that it is lost is no news
             raise
 
     def _wait(self, more: int) -> None:

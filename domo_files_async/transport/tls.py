@@ -263,6 +263,8 @@ class TlsTransport(asyncio.Transport, asyncio.BufferedProtocol):
     def _go_on(self) -> None:
         if self._shaken is not None:
             self._shake()
+        if self._shaken is not None and self._is_ended:
+            self.abort()
         if self._shaken is not None or self.is_lent or self._is_closing:
             return
         try:

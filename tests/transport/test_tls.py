@@ -192,6 +192,17 @@ async def test_another_name_is_not_trusted(contexts):
             await transport.handshake()
 
 
+async def test_a_server_that_leaves_in_the_handshake_is_told(contexts):
+    async def script(connection):
+        await connection.reader.read(1)
+        connection.close()
+
+    _, ours = contexts
+    async with connected(script, (None, ours), shaken=False) as (transport, _):
+        with pytest.raises(OSError, match="TLS handshake"):
+            await transport.handshake()
+
+
 async def test_a_connection_lost_in_the_handshake_is_told(contexts):
     async with connected(echo, contexts, shaken=False) as (transport, above):
         shaking = asyncio.create_task(transport.handshake())
@@ -364,6 +375,31 @@ async def test_a_thread_sends_all_but_what_is_written_by_the_loop(contexts):
     senders.close()
 
 
+@pytest.mark.parametrize("times", [1, 3])
+async def test_whoever_is_cancelled_has_the_connection_back(contexts, times):
+    async def script(connection):
+        connection.writer.transport.pause_reading()
+        await asyncio.Event().wait()
+
+    senders, view = Senders(1), memoryview(bytes(16 * MIB))
+    async with connected(script, contexts, buffer=4096) as (transport, _):
+        lent = LentConnection.of(transport)
+        sent = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        sending = asyncio.create_task(
+            senders.send(lent, view, lambda _: loop.call_soon_threadsafe(sent.set))
+        )
+        await sent.wait()
+        for _ in range(times):
+            sending.cancel()
+            await asyncio.sleep(0)
+        await asyncio.wait({sending})
+        assert sending.cancelled()
+        assert not transport.is_lent
+        lent.close()
+    senders.close()
+
+
 async def test_whoever_is_cancelled_before_a_thread_was_free_leaves_no_trace(contexts):
     async def script(connection):
         connection.writer.transport.pause_reading()
@@ -374,8 +410,10 @@ async def test_whoever_is_cancelled_before_a_thread_was_free_leaves_no_trace(con
         connected(script, contexts, buffer=4096) as (one, _),
         connected(script, contexts, buffer=4096) as (two, _),
     ):
-        lent = [LentConnection.of(one), LentConnection.of(two)]
-        sending = [asyncio.create_task(senders.send(each, view, len)) for each in (*lent,)]
+        lent, counted = [LentConnection.of(one), LentConnection.of(two)], []
+        sending = [
+            asyncio.create_task(senders.send(each, view, counted.append)) for each in (*lent,)
+        ]
         await asyncio.sleep(0)
         for task in reversed(sending):
             task.cancel()
