@@ -266,26 +266,43 @@ async def test_what_comes_early_asks_a_lent_connection_back(contexts):
         lent.close()
 
 
-@pytest.mark.parametrize("how", ["aborted", "reset"])
-async def test_a_lent_connection_that_is_lost_is_wanted_back(contexts, how):
+async def test_what_came_before_a_lent_connection_was_lost_is_passed_on(contexts):
+    over = asyncio.Event()
+
     async def script(connection):
+        await connection.send(b"hello ")
         await connection.reader.readexactly(2)
         await connection.send(b"early")
+        await over.wait()
         connection.reset()
 
     async with connected(script, contexts) as (transport, above):
+        await above.until(lambda: above.data == b"hello ")
         lent = LentConnection.of(transport)
         assert lent.begin()
-        if how == "aborted":
-            transport.close()
-            assert not lent.begin()
-        else:
-            lent.send(memoryview(b"go"))
-        while not (lent.is_wanted and transport.is_closing()):
+        lent.send(memoryview(b"go"))
+        while not lent.is_wanted:
             await asyncio.sleep(0)
+        over.set()
+        while not transport._is_lost:
+            await asyncio.sleep(0)
+        assert above.data == b"hello "
+        assert not above.told
         lent.end()
         await above.lost
-        assert bytes(above.data) in ({b""} if how == "aborted" else {b"", b"early"})
+        assert above.data == b"hello early"
+        lent.close()
+
+
+async def test_a_lent_connection_that_is_closed_is_wanted_back(contexts):
+    async with connected(echo, contexts) as (transport, above):
+        lent = LentConnection.of(transport)
+        assert lent.begin()
+        transport.close()
+        assert lent.is_wanted
+        lent.end()
+        assert not lent.begin()
+        await above.lost
         lent.close()
 
 
