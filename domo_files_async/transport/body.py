@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 from domo_files_async.errors import SourceChangedError
 from domo_files_async.transport.senders import LentConnection
 from domo_files_async.transport.stalls import StallWatch
+from domo_files_async.transport.tls import RECORDS
 
 try:
     import fcntl
@@ -30,14 +31,10 @@ if TYPE_CHECKING:
     from domo_files_async.transport.senders import Senders
     from domo_files_async.transport.stalls import Stalls
 
-__all__ = ("SLICE", "TLS_SLICE", "Body", "Outgoing", "Writer")
+__all__ = ("SLICE", "Body", "Outgoing", "Writer")
 
 SLICE = 1024 * 1024
 """Bytes in one write: large enough to be cheap, small enough to be copied when it must be."""
-
-TLS_SLICE = 112 * 1024
-"""The same where it is encrypted on the loop: each connection keeps memory for as much as that, and
-128 KiB are what allocators begin to ask the system for, each time anew."""
 
 _SMALL = 16 * 1024
 _LONG = 256 * 1024
@@ -172,8 +169,6 @@ class Outgoing:
         # bytes; from Python 3.12 on, the transport would otherwise still refer to the memory.
         transport.set_write_buffer_limits(high=1, low=0)
         transport.write(head)
-        if self.size is not None and self.size > _LONG:
-            self._lent = LentConnection.of(transport)
         self._task = asyncio.create_task(self._write_to_its_end(writer, transport))
 
     async def write(self, writer: Writer) -> None:
@@ -207,8 +202,6 @@ class Outgoing:
             if not self.is_done:
                 self._task.cancel()
             await asyncio.wait({self._task})
-        if self._lent is not None:
-            self._lent.close()
         self._body = self._held = None
 
     def level(self) -> int:
@@ -253,6 +246,8 @@ class Outgoing:
 
     async def _write_to_its_end(self, writer: Writer, transport: asyncio.Transport) -> None:
         try:
+            if self.size is not None and self.size > _LONG:
+                self._lent = LentConnection.of(transport)
             await self._write_lent(writer, transport)
             await writer.write_eof()
         except Exception as error:  # noqa: BLE001 - whatever the source raises
@@ -261,9 +256,12 @@ class Outgoing:
         except BaseException:
             transport.abort()
             raise
+        finally:
+            if self._lent is not None:
+                self._lent.close()
 
     async def _write_lent(self, writer: Writer, transport: asyncio.Transport) -> None:
-        self._slice = TLS_SLICE if transport.get_extra_info("sslcontext") else SLICE
+        self._slice = RECORDS if transport.get_extra_info("sslcontext") else SLICE
         transport.set_write_buffer_limits(high=1, low=0)
         await writer.drain()
         await self._write_slices(writer, memoryview(self._prefix))

@@ -96,7 +96,7 @@ class Http:
             timeouts=timeouts, ssl=ssl, proxy=proxy, trust_env=trust_env, client=client
         )
         self._stalls = Stalls(timeouts.stall)
-        self._senders = Senders(max(1, min(4, (os.cpu_count() or 1) // 2)))
+        self._senders = Senders(os.cpu_count() or 1)
         self._on_date = on_date
         self._pace = pace
         self._meter = meter

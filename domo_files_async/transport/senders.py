@@ -121,11 +121,11 @@ class Senders:
     """Threads that send; they start when they are needed.
 
     Args:
-        count: Of them.
+        cores: Of the machine: others hash meanwhile, and the loop has its share.
     """
 
-    def __init__(self, count: int) -> None:
-        self._pool = ThreadPoolExecutor(count, "domo-files-sender")
+    def __init__(self, cores: int) -> None:
+        self._pool = ThreadPoolExecutor(max(1, min(4, cores // 2)), "domo-files-sender")
         self._waiting = 0
         self._counting = threading.Lock()
 
