@@ -271,7 +271,7 @@ class ConcurrencyController:
         return rate >= before * _DOUBLED
 
     def _climb(self, rate: float, now: float) -> None:
-        top = self.limit if self._is_busy else self._top(now)
+        top = self._top(now)
         if self.limit >= top:
             self._more.start(now)
             # Fewer would be worse: that was just seen.
@@ -290,13 +290,14 @@ class ConcurrencyController:
         self._peak = max(self._rate, self._peak * _FADING)
         top = self._top(now)
         missed = self._rate < self._peak * _MISSED
-        may_try = self.limit < top and not self._is_busy
-        if may_try and (missed or self._more.is_over(now)):
+        if self.limit < top and (missed or self._more.is_over(now)):
             self._probe(_Phase.MORE, min(top, self.limit + max(1, self.limit // 4)))
         elif self.limit > 1 and self._fewer.is_over(now):
             self._probe(_Phase.FEWER, self.limit - max(1, self.limit // 4))
 
     def _top(self, now: float) -> int:
+        if self._is_busy:
+            return self.limit
         if self._wall is None:
             return self._ceiling
         return min(self._ceiling, self._wall + (1 if self._walled.is_over(now) else 0))

@@ -165,9 +165,6 @@ class Outgoing:
         When it fails, the connection is dropped, from which the reader learns it.
         """
         transport = self._begin(writer.transport)
-        # With the least high-water mark, drain() returns only when the system has taken all
-        # bytes; from Python 3.12 on, the transport would otherwise still refer to the memory.
-        transport.set_write_buffer_limits(high=1, low=0)
         transport.write(head)
         self._task = asyncio.create_task(self._write_to_its_end(writer, transport))
 
@@ -262,8 +259,9 @@ class Outgoing:
 
     async def _write_lent(self, writer: Writer, transport: asyncio.Transport) -> None:
         self._slice = RECORDS if transport.get_extra_info("sslcontext") else SLICE
+        # With the least high-water mark, drain() returns only when the system has taken all
+        # bytes; from Python 3.12 on, the transport would otherwise still refer to the memory.
         transport.set_write_buffer_limits(high=1, low=0)
-        await writer.drain()
         await self._write_slices(writer, memoryview(self._prefix))
         if self._body is not None:
             await self._write_body(writer, self._body)

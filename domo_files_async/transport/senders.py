@@ -44,10 +44,13 @@ class LentConnection:
     Args:
         transport: The connection's.
         own: A socket of its own on it.
+
+    Attributes:
+        transport: The same, which outlives what is lent of it.
     """
 
     def __init__(self, transport: TlsTransport, own: socket.socket) -> None:
-        self._transport = transport
+        self.transport = transport
         self._socket = own
         self._unsent = memoryview(b"")
 
@@ -61,14 +64,14 @@ class LentConnection:
 
     def begin(self) -> bool:
         """Lend it, if nothing written before is on its way."""
-        if self._transport.is_closing() or self._transport.get_write_buffer_size():
+        if self.transport.is_closing() or self.transport.get_write_buffer_size():
             return False
-        self._transport.is_lent = True
+        self.transport.is_lent = True
         return True
 
     def end(self) -> None:
         """Take it back; what a thread encrypted and didn't send is on its way."""
-        self._transport.take_back(self._unsent)
+        self.transport.take_back(self._unsent)
         self._unsent = memoryview(b"")
 
     def fileno(self) -> int:
@@ -78,16 +81,7 @@ class LentConnection:
     @property
     def is_wanted(self) -> bool:
         """Whether the loop has something to do on it."""
-        return self._transport.is_wanted
-
-    @property
-    def is_slow(self) -> bool:
-        """Whether it was waited for in vain lately."""
-        return self._transport.is_slow
-
-    @is_slow.setter
-    def is_slow(self, is_slow: bool) -> None:
-        self._transport.is_slow = is_slow
+        return self.transport.is_wanted
 
     def send(self, view: memoryview) -> int:
         """Send the first records of it, in a thread; give how much that was.
@@ -97,7 +91,7 @@ class LentConnection:
             OSError: It is lost, or can't go on before something arrived.
         """
         self._send_encrypted()
-        count, encrypted = self._transport.encrypt_lent(view[:RECORDS])
+        count, encrypted = self.transport.encrypt_lent(view[:RECORDS])
         self._unsent = memoryview(encrypted)
         with suppress(BlockingIOError):
             self._send_encrypted()
@@ -204,13 +198,13 @@ class Senders:
                 done += count
                 sent(count)
         else:
-            connection.is_slow = False
+            connection.transport.is_slow = False
         return done
 
     def _takes_more(self, connection: LentConnection, poll: select.poll) -> bool:
-        if not connection.is_slow and poll.poll(_BRIEF * 1000):
+        if not connection.transport.is_slow and poll.poll(_BRIEF * 1000):
             return True
-        connection.is_slow = True
+        connection.transport.is_slow = True
         for _ in range(_LOOKS):
             if self._waiting or connection.is_wanted:
                 return False

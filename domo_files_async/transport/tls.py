@@ -85,16 +85,16 @@ class TlsTransport(asyncio.Transport, asyncio.BufferedProtocol):
         await shaken
 
     def _shake(self) -> None:
+        failure = None
         try:
             self._tls.do_handshake()
         except ssl.SSLWantReadError:
             self._flush()
+            return
         except ssl.SSLError as error:
-            self._flush()
-            self._end_handshake(error)
-        else:
-            self._flush()
-            self._end_handshake(None)
+            failure = error
+        self._flush()
+        self._end_handshake(failure)
 
     def _end_handshake(self, failure: Exception | None) -> None:
         shaken, self._shaken = self._shaken, None
