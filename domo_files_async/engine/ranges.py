@@ -3,7 +3,7 @@
 Rule 1: memory, then a permit, then a range: whoever holds one of them waits for none before it.
 Rule 2: what arrived is progress, after which the attempts of a range count anew.
 Rule 3: the digest follows the frontier: what arrives there is digested from memory, what came
-before its turn is read again.
+before its turn is read again. Where bytes come faster than they are digested, they come in order.
 Rule 4: bytes that the server says are others are never put beside those that are there.
 """
 
@@ -32,12 +32,21 @@ if TYPE_CHECKING:
 
 __all__ = ("Fetch",)
 
-_GATHER = 1024 * 1024
-"""Bytes that are gathered before they are written in one go."""
+_MEMORY = 2 * 1024 * 1024
+"""Bytes of memory for one range."""
 
-_LEAST_GATHER = 64 * 1024
+_LEAST_MEMORY = 128 * 1024
+_TURN = RANGE_SIZE
+"""Bytes that a thread receives in one go."""
+
+_FAST = 100_000_000
+"""Bytes a second from which on a thread receives; less is little work for the loop."""
+
+_NEAR = 128 * 1024 * 1024
+"""Bytes by which a digest may be behind and still be waited for: it then follows from memory."""
+
 _REREAD = 16 * 1024 * 1024
-_REREAD_STEP = 4 * 1024 * 1024
+_REREAD_STEP = 512 * 1024
 _PARTIAL = 206
 _NO_SUCH_RANGE = 416
 
@@ -105,7 +114,9 @@ class Fetch:
     _is_ranged: bool = attrs.field(default=False, init=False)
     _may_ask: bool = attrs.field(default=True, init=False)
     _validators: Validators | None = attrs.field(default=None, init=False)
-    _digesting: bool = attrs.field(default=False, init=False)
+    _is_following: bool = attrs.field(default=False, init=False)
+    _comes_fast: bool = attrs.field(default=True, init=False)
+    _turn: asyncio.Lock = attrs.field(factory=asyncio.Lock, init=False)
     _moved: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
     _group: asyncio.TaskGroup = attrs.field(init=False)
 
@@ -159,9 +170,9 @@ class Fetch:
     def _go_on_as_stream(self, there: int) -> None:
         self._is_ranged = False
         self._ranges = Ranges(None, there=there)
+        self._is_following = False
         # What a thread may still be feeding is of no use any more.
-        if self._digesting or self.digest.at > there:
-            self._digesting = False
+        if self.digest.is_claimed or self.digest.at > there:
             self.digest = self.make_digest()
 
     def _start_worker(self) -> None:
@@ -173,8 +184,8 @@ class Fetch:
             self._moved.clear()
             await self._moved.wait()
         limits, buffers = self.shared.limits, self.shared.buffers
-        gather = min(_GATHER, max(_LEAST_GATHER, buffers.share // limits.ceiling), buffers.share)
-        with await buffers.lease(2 * gather) as lease:
+        size = max(_LEAST_MEMORY, min(_MEMORY, buffers.budget // limits.ceiling))
+        with await buffers.lease(min(size, buffers.share)) as lease:
             async with limits.permit(self):
                 start, stop = self._ranges.take()
                 if self._validators is not None:
@@ -268,62 +279,128 @@ class Fetch:
     async def _receive(
         self, reply: ReplyStream, stretch: _Stretch, lease: Lease, *, skip: int, count: int | None
     ) -> TransportError | None:
-        """Write one half of the lease's memory while the other is filled."""
-        half = lease.size // 2
-        view, other = lease.view[:half], lease.view[half:]
-        writing: asyncio.Task[None] | None = None
+        """Receive the rest of a reply: in a thread as long as it comes fast, else on the loop."""
         try:
             while skip:
-                skipped = await reply.fill(view[:skip])
+                skipped = await reply.fill(lease.view[:skip])
                 if not skipped:
                     return _too_early(reply)
                 skip -= skipped
+            if count is None:
+                await self._receive_on_loop(reply, stretch, lease, None, may_lend=False)
+                stretch.stop = stretch.at
+                return None
+            stop, may_lend = stretch.at + count, True
+            while stretch.at < stop:
+                size = stop - stretch.at
+                if may_lend and self._comes_fast:
+                    may_lend = await self._receive_in_thread(
+                        reply, stretch, lease, min(size, _TURN)
+                    )
+                elif not await self._receive_on_loop(
+                    reply, stretch, lease, size, may_lend=may_lend
+                ):
+                    return _too_early(reply)
+        except TransportError as error:
+            return error
+        return None
+
+    async def _receive_in_thread(
+        self, reply: ReplyStream, stretch: _Stretch, lease: Lease, size: int
+    ) -> bool:
+        """Let a thread receive what comes fast; say whether that could be done."""
+        # One after the other: together they would have to be read again for the digest.
+        async with self._turn:
+            await self._catch_up(lease)
+            moved = await self.destination.receive(
+                reply, stretch.at, size, lease, digest=self.digest, record=self._record
+            )
+            self._kept(stretch.at, moved or 0)
+        stretch.at += moved or 0
+        self._comes_fast = moved is None or moved == size
+        return moved is not None
+
+    async def _receive_on_loop(
+        self,
+        reply: ReplyStream,
+        stretch: _Stretch,
+        lease: Lease,
+        count: int | None,
+        *,
+        may_lend: bool,
+    ) -> bool:
+        """Receive into one half of the memory while the other is written.
+
+        Returns:
+            Whether all of it came, or so much so fast that a thread may go on; else it ended.
+        """
+        half = lease.size // 2
+        view, other = lease.view[:half], lease.view[half:]
+        time = asyncio.get_running_loop().time
+        writing: asyncio.Task[None] | None = None
+        try:
             while count is None or count > 0:
+                began = time()
                 filled = await reply.fill(view if count is None else view[:count])
                 if writing is not None:
                     await writing
-                if not filled and count is None:
-                    stretch.stop = stretch.at
-                    return None
                 if not filled:
-                    return _too_early(reply)
+                    return False
                 writing = self._group.create_task(self._keep(stretch.at, view[:filled], lease))
                 stretch.at += filled
                 count = None if count is None else count - filled
                 view, other = other, view
-        except TransportError as error:
-            return error
+                self._comes_fast = filled >= (time() - began) * _FAST
+                if may_lend and self._comes_fast:
+                    break
         finally:
             if writing is not None:
                 await writing
-        return None
+        return True
 
     async def _keep(self, offset: int, view: memoryview, lease: Lease) -> None:
-        is_next = not self._digesting and self.digest.at == offset
-        self._digesting |= is_next
-        digest = self.digest if is_next else None
-        total = self._ranges.size
-        record = None if total is None else (total, self.frontier)
-        await self.destination.write(offset, view, lease, digest=digest, record=record)
-        if is_next:
-            self._digesting = False
-        self._ranges.keep(offset, offset + len(view))
-        self._moved.set()
+        await self.destination.write(offset, view, lease, digest=self.digest, record=self._record)
+        self._kept(offset, len(view))
+
+    @property
+    def _record(self) -> tuple[int, int] | None:
+        return None if self._ranges.size is None else (self._ranges.size, self.frontier)
+
+    def _kept(self, offset: int, size: int) -> None:
+        if size:
+            self._ranges.keep(offset, offset + size)
+            self._moved.set()
+            self.report(self._ranges.kept)
         self._follow()
-        self.report(self._ranges.kept)
+
+    async def _catch_up(self, lease: Lease) -> None:
+        """Wait for a digest that is near, or bring it on in memory that is there already."""
+        while 0 < self.frontier - (at := self.digest.at) <= _NEAR:
+            if self.digest.claim(at):
+                await self._digest_again(lease)
+            else:
+                self._moved.clear()
+                await self._moved.wait()
 
     def _follow(self) -> None:
-        if not self._digesting and self.digest.at < self.frontier:
-            self._digesting = True
+        if self.digest.at < self.frontier and not self._is_following:
+            self._is_following = True
             self._group.create_task(self._digest_behind())
 
     async def _digest_behind(self) -> None:
         buffers = self.shared.buffers
         with await buffers.lease(min(_REREAD_STEP, buffers.share)) as lease:
-            while self.digest.at < self.frontier:
-                stop = min(self.frontier, self.digest.at + _REREAD)
-                await self.destination.reread(self.digest, stop, lease)
-        self._digesting = False
+            # Whoever has claimed it comes back here when that is over.
+            while (at := self.digest.at) < self.frontier and self.digest.claim(at):
+                await self._digest_again(lease)
+        self._is_following = False
+
+    async def _digest_again(self, lease: Lease) -> None:
+        """Read again what is there, some of it, for the digest, which is claimed."""
+        stop = min(self.frontier, self.digest.at + _REREAD)
+        await self.destination.reread(self.digest, stop, lease)
+        self.digest.release()
+        self._moved.set()
 
 
 def _too_early(reply: ReplyStream) -> TransportError:

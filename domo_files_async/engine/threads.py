@@ -52,6 +52,8 @@ class Threads:
         self._answers = Answers()
         self._quick_jobs = QuickJobs(self.executor, self._answers)
         self._movers = concurrent.futures.ThreadPoolExecutor(max(2, min(4, cores - 1)), prefix)
+        receivers = max(1, min(4, cores // 2))
+        self._receivers = concurrent.futures.ThreadPoolExecutor(receivers, prefix)
         self._flusher = concurrent.futures.ThreadPoolExecutor(1, prefix)
 
     async def run(
@@ -84,6 +86,19 @@ class Threads:
     ) -> T:
         """Call *function*, which moves or hashes much, in the memory of *leases* or elsewhere."""
         return await _ended(*self._start(self._movers, tuple(leases), function, *args, **kwargs))
+
+    async def receive(
+        self, lease: Lease, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Call *function*, which receives into the memory of *lease*.
+
+        It has another thread digest meanwhile, so that none of these may wait for one of its own.
+        """
+        return await _ended(*self._start(self._receivers, (lease,), function, *args, **kwargs))
+
+    def begin(self, function: Callable[[], object]) -> concurrent.futures.Future[object]:
+        """Begin to call *function*, which moves or hashes much; may be called in any thread."""
+        return self._movers.submit(function)
 
     def _start(
         self,
@@ -126,6 +141,7 @@ class Threads:
         self._quick_jobs.close()
         self.executor.shutdown(wait=False, cancel_futures=True)
         self._movers.shutdown(wait=False, cancel_futures=True)
+        self._receivers.shutdown(wait=False, cancel_futures=True)
         self._flusher.shutdown(wait=False, cancel_futures=True)
 
 

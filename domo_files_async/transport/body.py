@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
 from domo_files_async.errors import SourceChangedError
-from domo_files_async.transport.senders import LentConnection
+from domo_files_async.transport.lent import Sending
 from domo_files_async.transport.stalls import StallWatch
 from domo_files_async.transport.tls import RECORDS
 
@@ -134,7 +134,7 @@ class Outgoing:
         self._suffix = suffix
         self.watch = StallWatch(stalls, self._progress, self.abandon)
         self._senders = senders
-        self._lent: LentConnection | None = None
+        self._lent: Sending | None = None
         self._pace = pace
         size = body.size if body else 0
         self.size = None if size is None else len(prefix) + size + len(suffix)
@@ -244,7 +244,7 @@ class Outgoing:
     async def _write_to_its_end(self, writer: Writer, transport: asyncio.Transport) -> None:
         try:
             if self.size is not None and self.size > _LONG:
-                self._lent = LentConnection.of(transport)
+                self._lent = Sending.of(transport)
             await self._write_lent(writer, transport)
             await writer.write_eof()
         except Exception as error:  # noqa: BLE001 - whatever the source raises

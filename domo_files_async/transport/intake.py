@@ -1,7 +1,7 @@
 """Reads a body into memory that is lent for it, straight from the connection where that pays.
 
-Rule 1: a connection is taken over between two readings, when nothing that arrived waits to be read,
-and given back with the last byte of the body, or when it is lost.
+Rule 1: a connection is taken over between two readings, with all that arrived, and given back with
+the last byte of the body, or when it is lost.
 Rule 2: while it is taken over, nothing is received unless memory is lent.
 """
 
@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING, Any
+
+from domo_files_async.transport.lent import Receiving
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,8 +62,9 @@ class Intake:
             EOFError: The connection ended before the body did.
             Exception: What the HTTP client raises.
         """
-        if not self._rest and (self._direct is not None or self._take_over()):
-            assert self._direct is not None
+        if not self._rest and self._direct is None:
+            self._take_over()
+        if not self._rest and self._direct is not None:
             return await self._direct.fill(view, moved)
         if not self._rest:
             self._rest = memoryview(await self._answer.content.readany())
@@ -71,22 +74,36 @@ class Intake:
         view[:count], self._rest = self._rest[:count], self._rest[count:]
         return count
 
-    def _take_over(self) -> bool:
-        """Take the connection over if much is still to come; say whether that was done."""
+    def lend(self) -> Receiving | None:
+        """Lend the connection to a thread, with what came; `None` where only the loop receives."""
+        if not self._rest and self._direct is None:
+            self._take_over()
+        lent = None if self._direct is None else self._direct.lend(self._rest)
+        if lent is not None:
+            self._rest = memoryview(b"")
+        return lent
+
+    def take_back(self, lent: Receiving) -> int:
+        """Take back what `lend` gave; say how many bytes the thread gave out."""
+        assert self._direct is not None
+        self._direct.take_back(lent)
+        self._rest = lent.rest
+        return lent.given
+
+    def _take_over(self) -> None:
+        """Take the connection over if much is still to come; what came is put aside first."""
         content, connection = self._answer.content, self._answer.connection
         if self._size is None or self._size - self.came < _LONG:
-            return False
+            return
         if connection is None or connection.transport is None or content.exception() is not None:
-            return False
-        if connection.transport.is_closing() or not connection.transport.is_reading():
-            return False
+            return
         self._rest = memoryview(content.read_nowait())
         self.came += len(self._rest)
-        if self._rest:
-            return False
         left = self._size - self.came
-        self._direct = _Direct(connection.transport, connection.protocol, left, content.feed_eof)
-        return True
+        if left and connection.transport.is_reading():
+            self._direct = _Direct(
+                connection.transport, connection.protocol, left, content.feed_eof
+            )
 
 
 class _Direct(asyncio.BufferedProtocol):
@@ -114,6 +131,7 @@ class _Direct(asyncio.BufferedProtocol):
         self._waiter: asyncio.Future[None] | None = None
         self._scratch = memoryview(b"")
         self._spilled = bytearray()
+        self._receiving: Receiving | None = None
         self._is_lost = False
         transport.pause_reading()
         transport.set_protocol(self)
@@ -131,10 +149,28 @@ class _Direct(asyncio.BufferedProtocol):
             self._view, self._moved = memoryview(b""), _ignore
         if not count and self._left:
             raise EOFError
+        self._took(count)
+        return count
+
+    def lend(self, rest: memoryview) -> Receiving | None:
+        """Lend the connection, with *rest* that came before; see `Intake.lend`."""
+        if self._spilled or self._is_lost or not self._left or self._transport.is_closing():
+            return None
+        if self._receiving is None:
+            self._receiving = Receiving.of(self._transport)
+        if self._receiving is not None:
+            self._receiving.begin(self._left, rest)
+        return self._receiving
+
+    def take_back(self, lent: Receiving) -> None:
+        """Take it back; see `Intake.take_back`."""
+        lent.end()
+        self._took(lent.received)
+
+    def _took(self, count: int) -> None:
         self._left -= count
         if count and not self._left:
             self._give_back()
-        return count
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Lend memory to the transport."""
@@ -195,6 +231,7 @@ class _Direct(asyncio.BufferedProtocol):
 
     def _lose(self) -> None:
         self._is_lost = True
+        self._close_lent()
         self._wake()
 
     def _take_spilled(self) -> None:
@@ -203,7 +240,13 @@ class _Direct(asyncio.BufferedProtocol):
         del self._spilled[:count]
         self._count = count
 
+    def _close_lent(self) -> None:
+        if self._receiving is not None:
+            self._receiving.close()
+            self._receiving = None
+
     def _give_back(self) -> None:
+        self._close_lent()
         if self._is_lost:
             return
         self._transport.set_protocol(self._protocol)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from domo_files_async.errors import TransportError, UnexpectedResponseError
 from domo_files_async.protocol.messages import Reply
@@ -17,14 +17,17 @@ from domo_files_async.transport.intake import MOMENT, Intake
 from domo_files_async.transport.wire import FAILURES, translated
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 
     from domo_files_async.protocol.messages import Request
     from domo_files_async.transport.body import Outgoing
     from domo_files_async.transport.limits import Limits
     from domo_files_async.transport.wire import Answer
 
-__all__ = ("ERROR_LIMIT", "FIRST_ERROR", "ReplyStream")
+__all__ = ("ERROR_LIMIT", "FIRST_ERROR", "Receive", "ReplyStream")
+
+Receive: TypeAlias = "Callable[[memoryview], int]"
+"""Receives in a thread; see `Receiving.receive_into`."""
 
 FIRST_ERROR: Final = 400
 """The first status that means that it wasn't done."""
@@ -140,6 +143,40 @@ class ReplyStream:
             self._meter.received(count)
         if not count and self._failure is not None:
             raise self._failure
+        return count
+
+    async def lend(self, moving: Callable[[Receive], Coroutine[Any, Any, object]]) -> int | None:
+        """Let a thread receive what is there.
+
+        Args:
+            moving: Given what receives in a thread; it must be over when this has ended.
+
+        Returns:
+            Bytes that were received; `None` where only the loop can receive.
+
+        Raises:
+            Exception: What *moving* raises.
+        """
+        assert self._intake is not None
+        self._intake.give(self._peeked)
+        lent = None if self._failure is not None else self._intake.lend()
+        if lent is None:
+            return None
+        moved = asyncio.ensure_future(moving(lent.receive_into))
+        try:
+            await asyncio.wait({moved})
+        except asyncio.CancelledError:
+            lent.stop()
+            moved.cancel()
+            await asyncio.wait({moved})
+            raise
+        finally:
+            count = self._intake.take_back(lent)
+        moved.result()
+        if lent.failure is not None:
+            self._failure = self._translated(lent.failure)
+        if self._meter is not None:
+            self._meter.received(count)
         return count
 
     async def _read(self) -> bytes:

@@ -3,29 +3,26 @@
 On the loop that would take a second for each GiB. Without TLS there is no need: to hand bytes to
 the system costs the loop little more than to have a thread do it.
 
-Rule 1: a connection is lent only when all that was written before is with the system, and the last
-bytes of a request are the loop's, who knows then whether the server may have it all.
+Rule 1: the last bytes of a request are the loop's, who knows then whether the server may have all.
 Rule 2: no thread waits for a slow connection while another connection waits for a thread.
-Rule 3: a thread is told to leave by shutting its connection down, which it learns at once.
 """
 
 from __future__ import annotations
 
 import asyncio
 import select
-import socket
 import ssl
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from domo_files_async.transport.tls import RECORDS, TlsTransport
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ("LentConnection", "Senders")
+    from domo_files_async.transport.lent import Sending
+
+__all__ = ("Senders",)
 
 _BRIEF: Final = 0.005
 """Seconds that a thread waits for a connection in any case, unless it is known to be slow."""
@@ -36,79 +33,6 @@ _LOOKS: Final = 10
 
 _TURNS: Final = 2
 """Turns in which a loop reads what is there."""
-
-
-class LentConnection:
-    """An encrypted connection, for one thread at a time.
-
-    Args:
-        transport: The connection's.
-        own: A socket of its own on it.
-
-    Attributes:
-        transport: The same, which outlives what is lent of it.
-    """
-
-    def __init__(self, transport: TlsTransport, own: socket.socket) -> None:
-        self.transport = transport
-        self._socket = own
-        self._unsent = memoryview(b"")
-
-    @classmethod
-    def of(cls, transport: asyncio.Transport) -> LentConnection | None:
-        """Give what can be lent of a connection; `None` where the loop does everything."""
-        below = transport.get_extra_info("socket")
-        if not isinstance(transport, TlsTransport) or below is None or not hasattr(select, "poll"):
-            return None
-        return cls(transport, below.dup())
-
-    def begin(self) -> bool:
-        """Lend it, if nothing written before is on its way."""
-        if self.transport.is_closing() or self.transport.get_write_buffer_size():
-            return False
-        self.transport.is_lent = True
-        return True
-
-    def end(self) -> None:
-        """Take it back; what a thread encrypted and didn't send is on its way."""
-        self.transport.take_back(self._unsent)
-        self._unsent = memoryview(b"")
-
-    def fileno(self) -> int:
-        """Give the descriptor to wait for."""
-        return self._socket.fileno()
-
-    @property
-    def is_wanted(self) -> bool:
-        """Whether the loop has something to do on it."""
-        return self.transport.is_wanted
-
-    def send(self, view: memoryview) -> int:
-        """Send the first records of it, in a thread; give how much that was.
-
-        Raises:
-            BlockingIOError: It takes nothing now.
-            OSError: It is lost, or can't go on before something arrived.
-        """
-        self._send_encrypted()
-        count, encrypted = self.transport.encrypt_lent(view[:RECORDS])
-        self._unsent = memoryview(encrypted)
-        with suppress(BlockingIOError):
-            self._send_encrypted()
-        return count
-
-    def _send_encrypted(self) -> None:
-        while self._unsent:
-            self._unsent = self._unsent[self._socket.send(self._unsent) :]
-
-    def shut_down(self) -> None:
-        """End it; whoever waits for it learns that at once."""
-        with suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
-
-    def close(self) -> None:
-        """Close what is its own."""
-        self._socket.close()
 
 
 class Senders:
@@ -123,9 +47,7 @@ class Senders:
         self._waiting = 0
         self._counting = threading.Lock()
 
-    async def send(
-        self, connection: LentConnection, view: memoryview, sent: Callable[[int], None]
-    ) -> int:
+    async def send(self, connection: Sending, view: memoryview, sent: Callable[[int], None]) -> int:
         """Send as much of *view* as the connection takes without much waiting.
 
         Args:
@@ -152,7 +74,7 @@ class Senders:
             connection.end()
 
     async def _lent(
-        self, connection: LentConnection, view: memoryview, sent: Callable[[int], None]
+        self, connection: Sending, view: memoryview, sent: Callable[[int], None]
     ) -> int:
         self._wait(1)
         job = self._pool.submit(self._send, connection, view, sent)
@@ -179,9 +101,7 @@ class Senders:
         """Let the threads end; waits for none."""
         self._pool.shutdown(wait=False)
 
-    def _send(
-        self, connection: LentConnection, view: memoryview, sent: Callable[[int], None]
-    ) -> int:
+    def _send(self, connection: Sending, view: memoryview, sent: Callable[[int], None]) -> int:
         self._wait(-1)
         poll = select.poll()
         poll.register(connection, select.POLLOUT)
@@ -201,7 +121,7 @@ class Senders:
             connection.transport.is_slow = False
         return done
 
-    def _takes_more(self, connection: LentConnection, poll: select.poll) -> bool:
+    def _takes_more(self, connection: Sending, poll: select.poll) -> bool:
         if not connection.transport.is_slow and poll.poll(_BRIEF * 1000):
             return True
         connection.transport.is_slow = True

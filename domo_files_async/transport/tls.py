@@ -311,7 +311,7 @@ class TlsTransport(asyncio.Transport, asyncio.BufferedProtocol):
                 self._backlog.clear()
                 self._tell_above()
 
-    # What `LentConnection` calls.
+    # What whoever it is lent to calls, in a thread.
 
     @property
     def is_wanted(self) -> bool:
@@ -326,11 +326,27 @@ class TlsTransport(asyncio.Transport, asyncio.BufferedProtocol):
         """
         return self._tls.write(view), self._leaving.read()
 
+    def arrive_lent(self, data: memoryview) -> None:
+        """Take what the thread received that it is lent to."""
+        self._arriving.write(data)
+
+    def decrypt_lent(self, view: memoryview) -> int:
+        """Decrypt in the thread that it is lent to; give how much that was, if any.
+
+        Raises:
+            ssl.SSLError: It can't be done.
+        """
+        return self._decrypt(view)
+
+    # What the loop calls, to which it comes back.
+
     def take_back(self, unsent: memoryview) -> None:
         """Go on where a thread ended, which encrypted *unsent* and didn't send it."""
         self.is_lent = False
-        if unsent and not (self._is_closing or self._is_lost):
-            self._below.write(unsent)
+        if not (self._is_closing or self._is_lost):
+            if unsent:
+                self._below.write(unsent)
+            self._flush()
         if self._early or self._is_ended:
             self._arriving.write(self._early)
             self._early.clear()

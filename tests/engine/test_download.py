@@ -26,7 +26,7 @@ from domo_files_async import (
     TransportError,
     UnexpectedResponseError,
 )
-from domo_files_async.engine import destination as destination_module
+from domo_files_async.engine import partial as partial_module
 from tests.servers import ScriptedServer, answer
 
 DATA = os.urandom(300_000)
@@ -101,7 +101,7 @@ async def test_an_earlier_revision_can_be_asked_for(domo, data_file_id, tmp_path
 async def test_what_came_is_put_on_the_disk_meanwhile(domo, data_file_id, tmp_path, monkeypatch):
     flushed, sync = [], os.fsync
     monkeypatch.setattr(os, "fsync", lambda fd: flushed.append(os.fstat(fd).st_size) or sync(fd))
-    monkeypatch.setattr(destination_module, "_FLUSH_EVERY", 1)
+    monkeypatch.setattr(partial_module, "_FLUSH_EVERY", 1)
     await domo.download(data_file_id, tmp_path / "x")
     assert (tmp_path / "x").read_bytes() == DATA
     assert len(flushed) > 1
@@ -119,7 +119,7 @@ async def test_what_the_disk_could_not_keep_is_not_published(
         sync(fd)
 
     monkeypatch.setattr(os, "fsync", fail_once)
-    monkeypatch.setattr(destination_module, "_FLUSH_EVERY", 1)
+    monkeypatch.setattr(partial_module, "_FLUSH_EVERY", 1)
     with pytest.raises(DestinationError, match="Input/output error"):
         await domo.download(data_file_id, tmp_path / "x", resume=False)
     assert not failures
@@ -138,7 +138,7 @@ async def test_who_leaves_does_not_wait_for_the_disk(emulator, data_file_id, tmp
         raise LookupError("enough")
 
     monkeypatch.setattr(os, "fsync", wait_once)
-    monkeypatch.setattr(destination_module, "_FLUSH_EVERY", 1)
+    monkeypatch.setattr(partial_module, "_FLUSH_EVERY", 1)
     ranges = TransferConfig(multipart_threshold=1000, part_size=10_000, max_concurrency=1)
     async with emulator.session("ada", transfer=ranges) as domo:
         try:
@@ -170,7 +170,7 @@ async def test_small_uploads_go_on_while_the_disk_is_busy_with_downloads(
         sync(fd)
 
     monkeypatch.setattr(os, "fsync", wait_while_flushing)
-    monkeypatch.setattr(destination_module, "_FLUSH_EVERY", 1)
+    monkeypatch.setattr(partial_module, "_FLUSH_EVERY", 1)
     # Publishing waits in a thread, too: three of four are taken by it.
     downloads = [
         asyncio.create_task(domo.download(data_file_id, tmp_path / str(n))) for n in range(3)
@@ -195,7 +195,7 @@ async def test_what_exists_is_left_as_it_is(domo, data_file_id, tmp_path):
 
 
 async def test_what_came_meanwhile_is_left_as_it_is(domo, tmp_path):
-    uploaded = await domo.upload(bytes(3_000_000), name="x", part_size=1_000_000)
+    uploaded = await domo.upload(bytes(20_000_000), name="x", part_size=10_000_000)
     data_file_id = uploaded.data_file_id
     with pytest.raises(DestinationError, match="exists"):
         await domo.download(

@@ -9,7 +9,8 @@ from contextlib import asynccontextmanager
 import pytest
 import trustme
 
-from domo_files_async.transport.senders import LentConnection, Senders
+from domo_files_async.transport.lent import Sending
+from domo_files_async.transport.senders import Senders
 from domo_files_async.transport.tls import RECORDS, TlsTransport, default_context
 from tests.servers import ScriptedServer
 from tests.transport.tools import opened, read, request
@@ -250,7 +251,7 @@ async def test_what_comes_early_asks_a_lent_connection_back(contexts):
         await connection.rest()
 
     async with connected(script, contexts) as (transport, above):
-        lent = LentConnection.of(transport)
+        lent = Sending.of(transport)
         assert lent.begin()
         assert lent.send(memoryview(b"go")) == 2
         # What the server says after a handshake comes first.
@@ -278,7 +279,7 @@ async def test_what_came_before_a_lent_connection_was_lost_is_passed_on(contexts
 
     async with connected(script, contexts) as (transport, above):
         await above.until(lambda: above.data == b"hello ")
-        lent = LentConnection.of(transport)
+        lent = Sending.of(transport)
         assert lent.begin()
         lent.send(memoryview(b"go"))
         while not lent.is_wanted:
@@ -296,7 +297,7 @@ async def test_what_came_before_a_lent_connection_was_lost_is_passed_on(contexts
 
 async def test_a_lent_connection_that_is_closed_is_wanted_back(contexts):
     async with connected(echo, contexts) as (transport, above):
-        lent = LentConnection.of(transport)
+        lent = Sending.of(transport)
         assert lent.begin()
         transport.close()
         assert lent.is_wanted
@@ -312,7 +313,7 @@ async def test_a_connection_is_lent_only_when_nothing_is_on_its_way(contexts):
         await asyncio.Event().wait()
 
     async with connected(script, contexts, buffer=4096) as (transport, _):
-        lent = LentConnection.of(transport)
+        lent = Sending.of(transport)
         transport.write(bytes(16 * MIB))
         assert transport.get_write_buffer_size() > 0
         assert not lent.begin()
@@ -324,7 +325,7 @@ async def test_only_connections_of_ours_with_tls_are_lent():
     async with ScriptedServer(lambda c: c.rest()) as server:
         loop = asyncio.get_running_loop()
         below, above = await loop.create_connection(Above, "127.0.0.1", server.port)
-        assert LentConnection.of(below) is None
+        assert Sending.of(below) is None
         below.abort()
         await above.lost
 
@@ -381,7 +382,7 @@ async def test_a_thread_sends_all_but_what_is_written_by_the_loop(contexts):
     view = memoryview(data)[:size]
     senders, counted = Senders(1), []
     async with connected(script, contexts) as (transport, _):
-        lent = LentConnection.of(transport)
+        lent = Sending.of(transport)
         rest = view[:-5]
         while rest:
             rest = rest[await senders.send(lent, rest, counted.append) :]
@@ -400,7 +401,7 @@ async def test_whoever_is_cancelled_has_the_connection_back(contexts, times):
 
     senders, view = Senders(1), memoryview(bytes(16 * MIB))
     async with connected(script, contexts, buffer=4096) as (transport, _):
-        lent = LentConnection.of(transport)
+        lent = Sending.of(transport)
         sent = asyncio.Event()
         loop = asyncio.get_running_loop()
         sending = asyncio.create_task(
@@ -427,7 +428,7 @@ async def test_whoever_is_cancelled_before_a_thread_was_free_leaves_no_trace(con
         connected(script, contexts, buffer=4096) as (one, _),
         connected(script, contexts, buffer=4096) as (two, _),
     ):
-        lent, counted = [LentConnection.of(one), LentConnection.of(two)], []
+        lent, counted = [Sending.of(one), Sending.of(two)], []
         sending = [
             asyncio.create_task(senders.send(each, view, counted.append)) for each in (*lent,)
         ]

@@ -1,0 +1,223 @@
+"""Connections that the loop lends to a thread, which sends or receives what is long.
+
+Whoever receives bytes, writes and digests them while its processor still has them near: handed
+from the loop to a thread they would cost a third more.
+
+Rule 1: a connection is lent for sending when all that was written before is with the system, and
+for receiving when all that came before was read; then the loop does neither.
+Rule 2: no thread waits long: what a slow connection doesn't take or give soon is for the loop.
+Rule 3: how a connection ends is for the loop to tell, who finds it as it was.
+Rule 4: a thread is told to leave by shutting its connection down, which it learns at once.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from domo_files_async.transport.tls import RECORDS, TlsTransport
+
+if TYPE_CHECKING:
+    import asyncio
+
+__all__ = ("Receiving", "Sending")
+
+_SOON: Final = 0.005
+"""Seconds that a thread waits for more."""
+
+_WAITS: Final = 8
+"""Such waits for what is received in one go, so that none goes on for ever in crumbs."""
+
+_ARRIVING: Final = 256 * 1024
+"""Encrypted bytes that are received in one go."""
+
+
+def _own_socket(transport: asyncio.Transport) -> socket.socket | None:
+    """Make a socket of one's own on a connection; `None` where that can't be waited for."""
+    raw = transport.get_extra_info("socket")
+    if raw is None or not hasattr(select, "poll"):
+        return None
+    own = socket.socket(fileno=os.dup(raw.fileno()))
+    own.settimeout(0)
+    return own
+
+
+class Sending:
+    """An encrypted connection on which one thread at a time sends.
+
+    Args:
+        transport: The connection's.
+        own: A socket of its own on it.
+
+    Attributes:
+        transport: The same, which outlives what is lent of it.
+    """
+
+    def __init__(self, transport: TlsTransport, own: socket.socket) -> None:
+        self.transport = transport
+        self._socket = own
+        self._unsent = memoryview(b"")
+
+    @classmethod
+    def of(cls, transport: asyncio.Transport) -> Sending | None:
+        """Give what can be lent of a connection; `None` where the loop does everything."""
+        if not isinstance(transport, TlsTransport):
+            return None
+        own = _own_socket(transport)
+        return None if own is None else cls(transport, own)
+
+    def begin(self) -> bool:
+        """Lend it, if nothing written before is on its way."""
+        if self.transport.is_closing() or self.transport.get_write_buffer_size():
+            return False
+        self.transport.is_lent = True
+        return True
+
+    def end(self) -> None:
+        """Take it back; what a thread encrypted and didn't send is on its way."""
+        self.transport.take_back(self._unsent)
+        self._unsent = memoryview(b"")
+
+    def fileno(self) -> int:
+        """Give the descriptor to wait for."""
+        return self._socket.fileno()
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether the loop has something to do on it."""
+        return self.transport.is_wanted
+
+    def send(self, view: memoryview) -> int:
+        """Send the first records of it, in a thread; give how much that was.
+
+        Raises:
+            BlockingIOError: It takes nothing now.
+            OSError: It is lost, or can't go on before something arrived.
+        """
+        self._send_encrypted()
+        count, encrypted = self.transport.encrypt_lent(view[:RECORDS])
+        self._unsent = memoryview(encrypted)
+        with suppress(BlockingIOError):
+            self._send_encrypted()
+        return count
+
+    def _send_encrypted(self) -> None:
+        while self._unsent:
+            self._unsent = self._unsent[self._socket.send(self._unsent) :]
+
+    def shut_down(self) -> None:
+        """End it; whoever waits for it learns that at once."""
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Close what is its own."""
+        self._socket.close()
+
+
+class Receiving:
+    """A connection of which one thread at a time receives.
+
+    Args:
+        tls: The connection's transport where it is encrypted.
+        own: A socket of its own on it.
+
+    Attributes:
+        rest: Of what came before it was lent, what wasn't given out.
+        received: Bytes that came since.
+        given: Bytes that were given out since.
+        failure: What went wrong with it in a thread.
+    """
+
+    def __init__(self, tls: TlsTransport | None, own: socket.socket) -> None:
+        self._tls = tls
+        self._socket = own
+        self._poll = select.poll()
+        self._poll.register(own, select.POLLIN)
+        self._using = threading.Lock()
+        self._left = 0
+        self.rest = memoryview(b"")
+        self.received = self.given = 0
+        self.failure: OSError | None = None
+
+    @classmethod
+    def of(cls, transport: asyncio.Transport) -> Receiving | None:
+        """Give what can be lent of a connection; `None` where only the loop can receive."""
+        tls = transport if isinstance(transport, TlsTransport) else None
+        if tls is None and transport.get_extra_info("sslcontext") is not None:
+            return None
+        own = _own_socket(transport)
+        return None if own is None else cls(tls, own)
+
+    def begin(self, left: int, rest: memoryview) -> None:
+        """Lend it; *left* bytes are to come after *rest*, which came already."""
+        self._left, self.rest = left, rest
+        self.received = self.given = 0
+        if self._tls is not None:
+            self._tls.is_lent = True
+
+    def end(self) -> None:
+        """Take it back, also from a thread that hasn't ended."""
+        with self._using:
+            self._left = 0
+        if self._tls is not None:
+            self._tls.take_back(memoryview(b""))
+
+    def receive_into(self, view: memoryview) -> int:
+        """Receive in a thread until *view* is full, or no more comes soon.
+
+        Returns:
+            Bytes that were received.
+        """
+        with self._using:
+            count = min(len(view), len(self.rest))
+            view[:count], self.rest = self.rest[:count], self.rest[count:]
+            came = self._fill(view[count : count + self._left])
+            # Whoever stops it meanwhile has ended it for good.
+            self._left = max(0, self._left - came)
+            self.received += came
+            self.given += count + came
+        return count + came
+
+    def _fill(self, view: memoryview) -> int:
+        count = waited = 0
+        while count < len(view):
+            try:
+                step = self._receive(view[count:])
+            except BlockingIOError:
+                waited += 1
+                if waited > _WAITS or not self._poll.poll(_SOON * 1000):
+                    break
+                continue
+            except OSError as error:
+                self.failure = error
+                break
+            if not step:
+                break
+            count += step
+        return count
+
+    def _receive(self, view: memoryview) -> int:
+        if self._tls is None:
+            return self._socket.recv_into(view)
+        while not (count := self._tls.decrypt_lent(view)):
+            # The same memory serves for what is still encrypted.
+            arrived = self._socket.recv_into(view[:_ARRIVING])
+            if not arrived:
+                break
+            self._tls.arrive_lent(view[:arrived])
+        return count
+
+    def stop(self) -> None:
+        """End the connection, so that a thread leaves at once."""
+        self._left = 0
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Close what is its own."""
+        self._socket.close()
