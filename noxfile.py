@@ -12,10 +12,10 @@ import nox
 
 nox.needs_version = ">=2024.10.9"
 nox.options.sessions = ["lint", "typing", "tests", "coverage", "docs"]
-nox.options.default_venv_backend = "venv"
+nox.options.default_venv_backend = "uv|venv"
 nox.options.reuse_existing_virtualenvs = True
-# Most of what is installed is never imported: what is, is compiled then.
-os.environ.setdefault("PIP_NO_COMPILE", "1")
+# Whoever is trusted to serve pip is trusted to serve uv.
+os.environ.setdefault("UV_SYSTEM_CERTS", "1")
 
 PROJECT = tomllib.loads(pathlib.Path("pyproject.toml").read_text(encoding="utf-8"))
 GROUPS: dict[str, list[str]] = PROJECT["dependency-groups"]

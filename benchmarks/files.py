@@ -31,6 +31,19 @@ def make_sparse_file(folder: pathlib.Path, size: int) -> pathlib.Path:
     return path
 
 
+def touch_memory(folder: pathlib.Path, size: int) -> None:
+    """Fill and free as much of the page cache as a file of *size* bytes takes.
+
+    A virtual machine's host takes memory back that was idle for some seconds, and whoever touches it
+    next would pay for that.
+    """
+    path, zeroes = folder / "touched", bytes(MIB)
+    with path.open("wb") as made:
+        for _ in range(0, size, MIB):
+            made.write(zeroes)
+    path.unlink()
+
+
 def make_folder(folder: pathlib.Path, count: int, size: int) -> pathlib.Path:
     """Make a folder of *count* files with *size* random bytes each."""
     made = folder / f"{count}-files"

@@ -9,7 +9,7 @@ import tempfile
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.bench import Check, Result, Spread, installed, interleave, ratios, summary, table
-from benchmarks.files import make_file
+from benchmarks.files import make_file, touch_memory
 from benchmarks.jobs import MIB, Job
 from benchmarks.servers import running_sink
 
@@ -57,6 +57,7 @@ def _measure(
             if found != size:
                 raise RuntimeError(f"{job.who} got {found} bytes rather than {size}")
             destination.unlink()
+            touch_memory(pathlib.Path(folder), size)
             os.sync()  # what one has left to write isn't the next one's burden
 
         jobs = [
