@@ -34,8 +34,8 @@ def make_sparse_file(folder: pathlib.Path, size: int) -> pathlib.Path:
 def touch_memory(folder: pathlib.Path, size: int) -> None:
     """Fill and free as much of the page cache as a file of *size* bytes takes.
 
-    A virtual machine's host takes memory back that was idle for some seconds, and whoever touches it
-    next would pay for that.
+    A virtual machine's host takes memory back that was idle for some seconds, and whoever touches
+    it next would pay for that.
     """
     path, zeroes = folder / "touched", bytes(MIB)
     with path.open("wb") as made:
