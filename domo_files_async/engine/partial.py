@@ -133,7 +133,8 @@ class Partial:
         stop, length = offset + size, len(view) // _PIECES
         goes_on = record is not None and record[1] == offset
         beside: DigestBeside | None = None
-        try:
+        # Used all the time: nobody may begin anew while another piece could still come.
+        with self._used(), contextlib.ExitStack() as ending:
             for start in itertools.cycle(range(0, length * _PIECES, length)):
                 if beside is not None:
                     beside.wait(_PIECES - 1)
@@ -144,14 +145,12 @@ class Partial:
                     self._put_on_record(offset, piece[:count], now)
                     if beside is None and digest.claim(offset):
                         beside = DigestBeside(digest, begin)
+                        ending.callback(beside.close)
                     if beside is not None:
                         beside.put(piece[:count])
                 offset += count
                 if count < len(piece) or offset == stop:
                     break
-        finally:
-            if beside is not None:
-                beside.close()
 
     def _put_on_record(self, offset: int, view: memoryview, record: Record | None) -> None:
         with self._used():

@@ -231,6 +231,8 @@ class _Direct(asyncio.BufferedProtocol):
 
     def _lose(self) -> None:
         self._is_lost = True
+        if self._receiving is not None:
+            self._receiving.stop()
         self._close_lent()
         self._wake()
 

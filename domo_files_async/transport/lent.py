@@ -32,7 +32,9 @@ _SOON: Final = 0.001
 where bytes are there already, while many slow connections do better side by side on the loop."""
 
 _ARRIVING: Final = 256 * 1024
-"""Encrypted bytes that are received in one go."""
+"""Encrypted bytes that are received in one go, at most."""
+
+_LEAST_ARRIVING: Final = 64 * 1024
 
 
 def _own_socket(transport: asyncio.Transport) -> socket.socket | None:
@@ -138,6 +140,8 @@ class Receiving:
         self._poll = select.poll()
         self._poll.register(own, select.POLLIN)
         self._using = threading.Lock()
+        self._scratch = memoryview(bytearray(0 if tls is None else _LEAST_ARRIVING))
+        self._is_lent = False
         self._left = 0
         self.rest = memoryview(b"")
         self.received = self.given = 0
@@ -154,7 +158,7 @@ class Receiving:
 
     def begin(self, left: int, rest: memoryview) -> None:
         """Lend it; *left* bytes are to come after *rest*, which came already."""
-        self._left, self.rest = left, rest
+        self._is_lent, self._left, self.rest = True, left, rest
         self.received = self.given = 0
         if self._tls is not None:
             self._tls.is_lent = True
@@ -162,7 +166,7 @@ class Receiving:
     def end(self) -> None:
         """Take it back, also from a thread that hasn't ended."""
         with self._using:
-            self._left = 0
+            self._is_lent = False
         if self._tls is not None:
             self._tls.take_back(memoryview(b""))
 
@@ -173,11 +177,12 @@ class Receiving:
             Bytes that were received.
         """
         with self._using:
+            if not self._is_lent:
+                return 0
             count = min(len(view), len(self.rest))
             view[:count], self.rest = self.rest[:count], self.rest[count:]
             came = self._fill(view[count : count + self._left])
-            # Whoever stops it meanwhile has ended it for good.
-            self._left = max(0, self._left - came)
+            self._left -= came
             self.received += came
             self.given += count + came
         return count + came
@@ -203,20 +208,23 @@ class Receiving:
     def _receive(self, view: memoryview) -> int:
         if self._tls is None:
             return self._socket.recv_into(view)
+        # The same memory serves for what is still encrypted, if it isn't nearly full.
+        memory = self._scratch if len(view) < _LEAST_ARRIVING else view[:_ARRIVING]
         while not (count := self._tls.decrypt_lent(view)):
-            # The same memory serves for what is still encrypted.
-            arrived = self._socket.recv_into(view[:_ARRIVING])
+            arrived = self._socket.recv_into(memory)
             if not arrived:
                 break
-            self._tls.arrive_lent(view[:arrived])
+            self._tls.arrive_lent(memory[:arrived])
         return count
 
     def stop(self) -> None:
         """End the connection, so that a thread leaves at once."""
-        self._left = 0
+        self._is_lent = False
         with suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """Close what is its own."""
-        self._socket.close()
+        """Close what is its own, when no thread is receiving."""
+        with self._using:
+            self._is_lent = False
+            self._socket.close()

@@ -7,7 +7,7 @@ other is dropped before `end` returns, so that the memory lent to it is free.
 from __future__ import annotations
 
 import asyncio
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -168,7 +168,11 @@ class ReplyStream:
         except asyncio.CancelledError:
             lent.stop()
             moved.cancel()
-            await asyncio.wait({moved})
+            while not moved.done():
+                with suppress(asyncio.CancelledError):
+                    await asyncio.wait({moved})
+            if not moved.cancelled():
+                moved.exception()  # that it was lost is no news
             raise
         finally:
             count = self._intake.take_back(lent)

@@ -153,10 +153,20 @@ async def test_a_thread_is_told_to_leave(trust):
     async with receiving(lambda c: c.rest(), trust) as lent:
         lent.begin(10, memoryview(b"before"))
         lent.stop()
-        view = memoryview(bytearray(10))
-        assert await asyncio.to_thread(lent.receive_into, view) == len(b"before")
-        assert await asyncio.to_thread(lent.receive_into, view) == 0
+        assert await asyncio.to_thread(lent.receive_into, memoryview(bytearray(10))) == 0
         lent.end()
+
+
+async def test_a_thread_receives_nothing_of_a_connection_that_was_taken_back(trust):
+    async def script(connection):
+        await connection.send(DATA)
+        await connection.rest()
+
+    async with receiving(script, trust) as lent:
+        assert await all_of(lent, 10) == DATA[:10]
+        assert await asyncio.to_thread(lent.receive_into, memoryview(bytearray(10))) == 0
+        lent.close()
+        assert await asyncio.to_thread(lent.receive_into, memoryview(bytearray(10))) == 0
 
 
 async def test_the_end_of_a_connection_is_left_for_the_loop_to_find(trust):
