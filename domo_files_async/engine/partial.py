@@ -36,13 +36,11 @@ _SEEKING = threading.Lock()
 _PIECES = 4
 """Pieces of memory: one is received into, one is being digested, and others are next."""
 
-
 _RECORD_EVERY = 8 * 1024 * 1024
 """Bytes by which a record may be behind, or a hundredth of the file: what a kill may lose."""
 
 _FLUSH_EVERY = 32 * 1024 * 1024
 """Bytes after which they are put on the disk, beside what goes on: not all at the end."""
-
 
 Record: TypeAlias = "tuple[int, int]"
 """Bytes of the whole file, and offset up to which all of them are there."""

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ("Fetch",)
 
-_MEMORY = 2 * 1024 * 1024
+_MEMORY = 1024 * 1024
 """Bytes of memory for one range."""
 
 _LEAST_MEMORY = 128 * 1024
