@@ -12,20 +12,18 @@ Rule 4: a thread is told to leave by shutting its connection down, which it lear
 
 from __future__ import annotations
 
+import asyncio
 import os
 import select
 import socket
 import threading
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import Any, Final
 
 from domo_files_async.transport.tls import RECORDS, TlsTransport
 
-if TYPE_CHECKING:
-    import asyncio
-
-__all__ = ("Receiving", "Sending")
+__all__ = ("Receiving", "Sending", "has_left")
 
 _SOON: Final = 0.001
 """Seconds that a thread waits, all in all, for what it receives in one go: it is worth its while
@@ -45,6 +43,18 @@ def _own_socket(transport: asyncio.Transport) -> socket.socket | None:
     own = socket.socket(fileno=os.dup(raw.fileno()))
     own.settimeout(0)
     return own
+
+
+async def has_left(job: asyncio.Future[Any]) -> None:
+    """Wait until a thread has done its *job*, however often whoever waits is cancelled.
+
+    The loop must not touch what the thread still uses.
+    """
+    while not job.done():
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait({job})
+    if not job.cancelled():
+        job.exception()  # that the connection is lost is no news
 
 
 class Sending:

@@ -7,13 +7,14 @@ other is dropped before `end` returns, so that the memory lent to it is free.
 from __future__ import annotations
 
 import asyncio
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from domo_files_async.errors import TransportError, UnexpectedResponseError
 from domo_files_async.protocol.messages import Reply
 from domo_files_async.transport.intake import MOMENT, Intake
+from domo_files_async.transport.lent import has_left
 from domo_files_async.transport.wire import FAILURES, translated
 
 if TYPE_CHECKING:
@@ -168,11 +169,7 @@ class ReplyStream:
         except asyncio.CancelledError:
             lent.stop()
             moved.cancel()
-            while not moved.done():
-                with suppress(asyncio.CancelledError):
-                    await asyncio.wait({moved})
-            if not moved.cancelled():
-                moved.exception()  # that it was lost is no news
+            await has_left(moved)
             raise
         finally:
             count = self._intake.take_back(lent)

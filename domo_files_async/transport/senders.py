@@ -14,8 +14,9 @@ import select
 import ssl
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from typing import TYPE_CHECKING, Final
+
+from domo_files_async.transport.lent import has_left
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,13 +85,7 @@ class Senders:
             connection.shut_down()
             if job.cancelled():
                 self._wait(-1)
-            ended = asyncio.wrap_future(job)
-            while not ended.done():
-                # Whoever is cancelled twice waits as well: the loop must not touch what it uses.
-                with suppress(asyncio.CancelledError):
-                    await asyncio.wait({ended})
-            if not ended.cancelled():
-                ended.exception()  # that it is lost is no news
+            await has_left(asyncio.wrap_future(job))
             raise
 
     def _wait(self, more: int) -> None:

@@ -10,7 +10,6 @@ import threading
 from contextlib import asynccontextmanager
 
 import pytest
-import trustme
 
 from domo_files_async.transport.intake import Intake
 from domo_files_async.transport.lent import Receiving
@@ -20,15 +19,6 @@ from tests.transport.tools import download, opened
 
 DATA = os.urandom(1_500_000)
 NOTHING = memoryview(b"")
-
-
-@pytest.fixture(scope="module")
-def contexts():
-    authority = trustme.CA()
-    theirs, ours = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH), ssl.create_default_context()
-    authority.issue_cert("127.0.0.1").configure_cert(theirs)
-    authority.configure_trust(ours)
-    return theirs, ours
 
 
 @pytest.fixture(params=[False, True], ids=["plain", "tls"])

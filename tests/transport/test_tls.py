@@ -7,7 +7,6 @@ import ssl
 from contextlib import asynccontextmanager
 
 import pytest
-import trustme
 
 from domo_files_async.transport.lent import Sending
 from domo_files_async.transport.senders import Senders
@@ -16,15 +15,6 @@ from tests.servers import ScriptedServer
 from tests.transport.tools import opened, read, request
 
 MIB = 1024 * 1024
-
-
-@pytest.fixture(scope="module")
-def contexts():
-    authority = trustme.CA()
-    theirs, ours = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH), ssl.create_default_context()
-    authority.issue_cert("127.0.0.1").configure_cert(theirs)
-    authority.configure_trust(ours)
-    return theirs, ours
 
 
 class Above(asyncio.Protocol):
