@@ -36,11 +36,15 @@ _LEAST_ARRIVING: Final = 64 * 1024
 
 
 def _own_socket(transport: asyncio.Transport) -> socket.socket | None:
-    """Make a socket of one's own on a connection; `None` where that can't be waited for."""
+    """Make a socket of one's own on a connection; `None` where that can't be had or waited for."""
     raw = transport.get_extra_info("socket")
     if raw is None or not hasattr(select, "poll"):
         return None
-    own = socket.socket(fileno=os.dup(raw.fileno()))
+    try:
+        own = socket.socket(fileno=os.dup(raw.fileno()))
+    except OSError:
+        # So many files are open that the loop has to do it.
+        return None
     own.settimeout(0)
     return own
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import itertools
 import os
 import ssl
@@ -200,6 +201,19 @@ async def test_asyncios_own_tls_is_not_lent(contexts):
         assert Receiving.of(transport) is None
         transport.abort()
         await above.lost
+
+
+async def test_where_too_many_files_are_open_nothing_is_lent(trust, monkeypatch):
+    def refuse(_fd):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    async with replying(DATA, trust) as reply:
+        monkeypatch.setattr(os, "dup", refuse)
+        assert await reply.lend(pytest.fail) is None
+        view, count = memoryview(bytearray(len(DATA))), 0
+        while count < len(DATA):
+            count += await reply.fill(view[count:])
+        assert view == DATA
 
 
 @asynccontextmanager
