@@ -154,7 +154,7 @@ class _Direct(asyncio.BufferedProtocol):
 
     def lend(self, rest: memoryview) -> Receiving | None:
         """Lend the connection, with *rest* that came before; see `Intake.lend`."""
-        if self._spilled or self._is_lost or not self._left or self._transport.is_closing():
+        if self._spilled:
             return None
         if self._receiving is None:
             self._receiving = Receiving.of(self._transport)

@@ -19,7 +19,8 @@ DATA = os.urandom(1_000_003)
 def partial(tmp_path):
     made = Partial(tmp_path / "x", None)
     yield made
-    made.close()
+    if not made._file.closed:
+        made.close()
 
 
 @pytest.fixture
@@ -158,3 +159,18 @@ def test_a_digest_beside_lets_go_of_what_was_waited_for(begin):
     assert digest.at == 4000
     beside.close()
     assert digest.sha256 == hashlib.sha256(DATA[:4000]).hexdigest()
+
+
+def test_a_file_that_is_closed_meanwhile_is_closed_in_the_end(partial, begin):
+    coming = Coming(DATA)
+
+    def close_and_receive(view):
+        partial.close()
+        assert not partial._file.closed
+        return coming(view)
+
+    digest = Digest(None)
+    with pytest.raises(OSError, match="closed"):
+        receive(partial, close_and_receive, begin, digest)
+    assert partial._file.closed
+    assert not partial.path.exists()

@@ -10,6 +10,7 @@ import pytest
 
 from domo_files_async import PermissionDeniedError, TransferConfig
 from domo_files_async.engine import partial as partial_module
+from domo_files_async.engine.destination import FileDestination
 from domo_files_async.engine.partial import Partial
 from domo_files_async.engine.ranges import Fetch
 
@@ -42,6 +43,24 @@ async def test_a_thread_receives(domo, data_file_id, tmp_path, monkeypatch):
     assert (tmp_path / "x").read_bytes() == DATA
     assert names
     assert threading.main_thread().name not in names
+
+
+async def test_one_range_after_the_other_is_received_in_a_thread(
+    domo, data_file_id, tmp_path, monkeypatch
+):
+    active, most, receive = set(), [], FileDestination.receive
+
+    async def noting(self, reply, offset, *args, **more):
+        active.add(offset)
+        most.append(len(active))
+        try:
+            return await receive(self, reply, offset, *args, **more)
+        finally:
+            active.remove(offset)
+
+    monkeypatch.setattr(FileDestination, "receive", noting)
+    await domo.download(data_file_id, tmp_path / "x")
+    assert max(most) == 1
 
 
 async def test_what_comes_slowly_is_received_on_the_loop(domo, emulator, data_file_id, tmp_path):

@@ -12,7 +12,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from domo_files_async.transport.intake import Intake
+from domo_files_async.errors import TransportError
+from domo_files_async.transport.intake import Intake, _Direct
 from domo_files_async.transport.lent import Receiving
 from domo_files_async.transport.tls import TlsTransport
 from tests.servers import ScriptedServer, answer
@@ -102,8 +103,13 @@ async def test_a_thread_receives_no_more_than_belongs_to_the_body(trust):
         await connection.rest()
 
     async with receiving(script, trust) as lent:
-        assert await all_of(lent, 4) == b"body"
-        assert await asyncio.to_thread(lent.receive_into, memoryview(bytearray(4))) == 0
+        view, count = memoryview(bytearray(8)), 0
+        lent.begin(4, NOTHING)
+        while count < 4:
+            count += await asyncio.to_thread(lent.receive_into, view[count:])
+        assert bytes(view) == b"body" + bytes(4)
+        assert await asyncio.to_thread(lent.receive_into, view) == 0
+        lent.end()
         assert await all_of(lent, 4) == b"next"
 
 
@@ -266,30 +272,95 @@ async def test_what_breaks_off_in_a_thread_breaks_off_on_the_loop(trust):
 
 
 async def test_a_thread_that_is_cancelled_is_waited_for(trust):
-    begun, over = threading.Event(), []
+    begun, told, released = threading.Event(), asyncio.Event(), threading.Event()
 
     def receive_for_ever(receive):
         view = memoryview(bytearray(1000))
         begun.set()
         while receive(view):
             pass
-        over.append(True)
+        assert released.wait(30)
 
     async def moving(receive):
         job = asyncio.get_running_loop().run_in_executor(None, receive_for_ever, receive)
         try:
             await asyncio.shield(job)
-        finally:
+        except asyncio.CancelledError:
+            told.set()
             await job
+            raise
 
     async with replying(DATA, trust) as reply:
         task = asyncio.create_task(reply.lend(moving))
         while not begun.is_set():
             await asyncio.sleep(0)
-        task.cancel()
+        for _ in range(2):
+            task.cancel()
+            await told.wait()
+            for _ in range(10):
+                await asyncio.sleep(0)
+            assert not task.done()
+        released.set()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert over
+
+
+async def test_what_a_thread_did_not_want_is_there_for_the_loop(trust):
+    view, first = memoryview(bytearray(len(DATA))), memoryview(bytearray(10))
+    async with replying(DATA, trust) as reply:
+        while not (count := await reply.lend(lambda receive: asyncio.to_thread(receive, first))):
+            pass
+        view[:count] = first[:count]
+        while count < len(DATA):
+            count += await reply.fill(view[count:])
+        assert view == DATA
+
+
+async def test_what_is_no_tls_ends_an_answer(contexts):
+    is_answered = asyncio.Event()
+
+    async def script(connection):
+        await connection.head()
+        await connection.send(answer(200, length=len(DATA)))
+        await is_answered.wait()
+        raw = connection.writer.transport._ssl_protocol._transport
+        raw.write(b"\x17\x03\x03\x00\x20" + bytes(32))
+        await connection.rest()
+
+    theirs, ours = contexts
+    view = memoryview(bytearray(len(DATA)))
+    async with ScriptedServer(script, tls=theirs) as server, opened(server, ssl=ours) as http:
+        async with http.open_stream(download()) as reply:
+            is_answered.set()
+            with pytest.raises(TransportError):
+                while True:
+                    await reply.lend(lambda receive: asyncio.to_thread(receive, view))
+                    await reply.fill(view)
+
+
+async def test_what_has_to_be_said_meanwhile_is_said_afterwards(contexts):
+    async with receiving(lambda c: c.rest(), contexts) as lent:
+        lent.begin(10, NOTHING)
+        lent._tls._leaving.write(b"new keys")
+        lent.end()
+        assert not lent._tls._leaving.pending
+
+
+async def test_nothing_is_lent_while_bytes_wait_that_came_in_between():
+    async with ScriptedServer(lambda c: c.rest()) as server:
+        loop = asyncio.get_running_loop()
+        transport, above = await loop.create_connection(Above, "127.0.0.1", server.port)
+        direct = _Direct(transport, above, 1000, lambda: None)
+        direct.get_buffer(3)[:3] = b"abc"
+        direct.buffer_updated(3)
+        assert direct.lend(NOTHING) is None
+        view = memoryview(bytearray(3))
+        assert await direct.fill(view, lambda: None) == 3
+        lent = direct.lend(NOTHING)
+        assert lent is not None
+        direct.take_back(lent)
+        transport.abort()
+        await above.lost
 
 
 async def test_what_is_raised_in_a_thread_comes_out(trust):
