@@ -145,7 +145,6 @@ class Receiving:
         rest: Of what came before it was lent, what wasn't given out.
         received: Bytes that came since.
         given: Bytes that were given out since.
-        failure: What went wrong with it in a thread.
     """
 
     def __init__(self, tls: TlsTransport | None, own: socket.socket) -> None:
@@ -159,7 +158,6 @@ class Receiving:
         self._left = 0
         self.rest = memoryview(b"")
         self.received = self.given = 0
-        self.failure: OSError | None = None
 
     @classmethod
     def of(cls, transport: asyncio.Transport) -> Receiving | None:
@@ -211,8 +209,8 @@ class Receiving:
                 self._poll.poll(_SOON * 1000)
                 waited += time.monotonic() - began
                 continue
-            except OSError as error:
-                self.failure = error
+            except OSError:
+                # The loop finds it, too.
                 break
             if not step:
                 break

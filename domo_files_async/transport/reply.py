@@ -174,8 +174,6 @@ class ReplyStream:
         finally:
             count = self._intake.take_back(lent)
         moved.result()
-        if lent.failure is not None:
-            self._failure = self._translated(lent.failure)
         if self._meter is not None:
             self._meter.received(count)
         return count

@@ -6,7 +6,6 @@ import asyncio
 import errno
 import itertools
 import os
-import ssl
 import threading
 from contextlib import asynccontextmanager
 
@@ -83,7 +82,6 @@ async def test_a_thread_receives_what_came_before_and_what_comes(trust):
         assert got == DATA
         assert (lent.given, lent.received) == (len(DATA), len(DATA) - 1000)
         assert not lent.rest
-        assert lent.failure is None
 
 
 async def test_what_came_before_and_was_not_wanted_is_given_back(trust):
@@ -129,7 +127,6 @@ async def test_a_thread_leaves_a_connection_on_which_nothing_comes(trust):
         while not (count := await asyncio.to_thread(lent.receive_into, view)):
             pass
         assert bytes(view[:count]) == b"late"
-        assert lent.failure is None
         lent.end()
 
 
@@ -178,24 +175,6 @@ async def test_the_end_of_a_connection_is_left_for_the_loop_to_find(trust):
         while count < 3:
             count += await asyncio.to_thread(lent.receive_into, view[count:])
         assert await asyncio.to_thread(lent.receive_into, view[count:]) == 0
-        assert lent.failure is None
-        lent.end()
-
-
-async def test_what_is_no_tls_is_told(contexts):
-    async def script(connection):
-        await connection.reader.read(1)
-        raw = connection.writer.transport._ssl_protocol._transport
-        raw.write(b"\x17\x03\x03\x00\x20" + bytes(32))
-        await connection.rest()
-
-    async with receiving(script, contexts) as lent:
-        lent._tls.write(b"x")
-        view = memoryview(bytearray(10))
-        lent.begin(10, NOTHING)
-        while lent.failure is None:
-            assert await asyncio.to_thread(lent.receive_into, view) == 0
-        assert isinstance(lent.failure, ssl.SSLError)
         lent.end()
 
 
