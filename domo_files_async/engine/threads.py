@@ -54,6 +54,8 @@ class Threads:
         self._movers = concurrent.futures.ThreadPoolExecutor(max(2, min(4, cores - 1)), prefix)
         receivers = max(1, min(4, cores // 2))
         self._receivers = concurrent.futures.ThreadPoolExecutor(receivers, prefix)
+        # One for each that receives, so that none waits for another, nor anything else for them.
+        self._digesters = concurrent.futures.ThreadPoolExecutor(receivers, prefix)
         self._flusher = concurrent.futures.ThreadPoolExecutor(1, prefix)
 
     async def run(
@@ -90,15 +92,12 @@ class Threads:
     async def receive(
         self, lease: Lease, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Call *function*, which receives into the memory of *lease*.
-
-        It has another thread digest meanwhile, so that none of these may wait for one of its own.
-        """
+        """Call *function*, which receives into the memory of *lease*; it may `begin` one other."""
         return await _ended(*self._start(self._receivers, (lease,), function, *args, **kwargs))
 
     def begin(self, function: Callable[[], object]) -> concurrent.futures.Future[object]:
-        """Begin to call *function*, which moves or hashes much; may be called in any thread."""
-        return self._movers.submit(function)
+        """Begin to call *function*, which digests what a thread receives that calls this."""
+        return self._digesters.submit(function)
 
     def _start(
         self,
@@ -142,6 +141,7 @@ class Threads:
         self.executor.shutdown(wait=False, cancel_futures=True)
         self._movers.shutdown(wait=False, cancel_futures=True)
         self._receivers.shutdown(wait=False, cancel_futures=True)
+        self._digesters.shutdown(wait=False, cancel_futures=True)
         self._flusher.shutdown(wait=False, cancel_futures=True)
 
 
