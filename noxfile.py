@@ -14,6 +14,8 @@ nox.needs_version = ">=2024.10.9"
 nox.options.sessions = ["lint", "typing", "tests", "coverage", "docs"]
 nox.options.default_venv_backend = "uv|venv"
 nox.options.reuse_existing_virtualenvs = True
+# Where pip installs: most is never imported, and what is, is compiled then.
+os.environ.setdefault("PIP_NO_COMPILE", "1")
 # Whoever is trusted to serve pip is trusted to serve uv.
 os.environ.setdefault("UV_SYSTEM_CERTS", "1")
 

@@ -22,10 +22,11 @@ from zlib import crc32
 from domo_files_async.engine.digest import DigestBeside
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from domo_files_async.engine.digest import Begin, Digest
+    from domo_files_async.transport.reply import Receive
 
 __all__ = ("Partial", "Record")
 
@@ -108,7 +109,7 @@ class Partial:
 
     def receive(
         self,
-        receive: Callable[[memoryview], int],
+        receive: Receive,
         offset: int,
         size: int,
         view: memoryview,
