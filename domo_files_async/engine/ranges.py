@@ -36,11 +36,14 @@ _MEMORY = 1024 * 1024
 """Bytes of memory for one range."""
 
 _LEAST_MEMORY = 128 * 1024
-_TURN = RANGE_SIZE
-"""Bytes that a thread receives in one go."""
+_TURN = 16 * 1024 * 1024
+"""Bytes that a thread receives in one go; then progress is told."""
 
 _FAST = 100_000_000
 """Bytes a second from which on a thread receives; less is little work for the loop."""
+
+_TOGETHER = 4
+"""Ranges that are asked for as one where bytes come fast, so that a thread seldom has to change."""
 
 _NEAR = 128 * 1024 * 1024
 """Bytes by which a digest may be behind and still be waited for: it then follows from memory."""
@@ -187,7 +190,7 @@ class Fetch:
         size = max(_LEAST_MEMORY, min(_MEMORY, buffers.budget // limits.ceiling))
         with await buffers.lease(min(size, buffers.share)) as lease:
             async with limits.permit(self):
-                start, stop = self._ranges.take()
+                start, stop = self._ranges.take(self._together)
                 if self._validators is not None:
                     self._start_worker()
                 await self._fetch(_Stretch(start, stop), lease)
@@ -292,13 +295,10 @@ class Fetch:
                 return None
             stop, may_lend = stretch.at + count, True
             while stretch.at < stop:
-                size = stop - stretch.at
                 if may_lend and self._comes_fast:
-                    may_lend = await self._receive_in_thread(
-                        reply, stretch, lease, min(size, _TURN)
-                    )
+                    may_lend = await self._receive_in_thread(reply, stretch, lease, stop)
                 elif not await self._receive_on_loop(
-                    reply, stretch, lease, size, may_lend=may_lend
+                    reply, stretch, lease, stop - stretch.at, may_lend=may_lend
                 ):
                     return _too_early(reply)
         except TransportError as error:
@@ -306,19 +306,23 @@ class Fetch:
         return None
 
     async def _receive_in_thread(
-        self, reply: ReplyStream, stretch: _Stretch, lease: Lease, size: int
+        self, reply: ReplyStream, stretch: _Stretch, lease: Lease, stop: int
     ) -> bool:
-        """Let a thread receive what comes fast; say whether that could be done."""
+        """Let a thread receive for as long as it comes fast; say whether that could be done."""
         # One after the other: together they would have to be read again for the digest.
         async with self._turn:
-            await self._catch_up(lease)
-            moved = await self.destination.receive(
-                reply, stretch.at, size, lease, digest=self.digest, record=self._record
-            )
-            self._kept(stretch.at, moved or 0)
-        stretch.at += moved or 0
-        self._comes_fast = moved is None or moved == size
-        return moved is not None
+            while stretch.at < stop and self._comes_fast:
+                await self._catch_up(lease)
+                size = min(stop - stretch.at, _TURN)
+                moved = await self.destination.receive(
+                    reply, stretch.at, size, lease, digest=self.digest, record=self._record
+                )
+                if moved is None:
+                    return False
+                self._kept(stretch.at, moved)
+                stretch.at += moved
+                self._comes_fast = moved == size
+        return True
 
     async def _receive_on_loop(
         self,
@@ -361,6 +365,12 @@ class Fetch:
     async def _keep(self, offset: int, view: memoryview, lease: Lease) -> None:
         await self.destination.write(offset, view, lease, digest=self.digest, record=self._record)
         self._kept(offset, len(view))
+
+    @property
+    def _together(self) -> int:
+        """How many ranges to ask for as one."""
+        came_fast = self._comes_fast and self.frontier > (self.taken_up or 0)
+        return _TOGETHER if came_fast and self.shared.transfer.part_size is None else 1
 
     @property
     def _record(self) -> tuple[int, int] | None:

@@ -302,6 +302,9 @@ async def open_source(source: UploadInput, threads: Threads, buffers: Buffers) -
         InvalidArgumentError: It is nothing that bytes can be read from.
         SourceError: It can't be opened.
     """
+    if not mimetypes.inited:
+        # Once in a process: guessing a content type reads the system's tables.
+        await threads.run(mimetypes.init)
     given: Any = source
     if isinstance(given, str | os.PathLike):
         return await _open_path(given, threads, buffers)

@@ -66,13 +66,13 @@ class Ranges:
             return True
         return self._next < self.frontier + AHEAD * self._range_size
 
-    def take(self) -> ByteRange:
-        """Give the next range to fetch; there must be one."""
+    def take(self, times: int = 1) -> ByteRange:
+        """Give the next range to fetch, *times* as long as others; there must be one."""
         assert self._next is not None
         if self._range_size is None:
             return self.take_rest()
         start = self._next
-        return self._taken(start, start + self._range_size)
+        return self._taken(start, start + times * self._range_size)
 
     def take_rest(self) -> ByteRange:
         """Give all that wasn't taken yet; there must be some."""

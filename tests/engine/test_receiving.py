@@ -10,9 +10,11 @@ import pytest
 
 from domo_files_async import PermissionDeniedError, TransferConfig
 from domo_files_async.engine import partial as partial_module
+from domo_files_async.engine import ranges as ranges_module
 from domo_files_async.engine.destination import FileDestination
 from domo_files_async.engine.partial import Partial
 from domo_files_async.engine.ranges import Fetch
+from domo_files_async.planning.ranges import Ranges
 
 DATA = os.urandom(3_000_000)
 SIZE = 500_000
@@ -61,6 +63,36 @@ async def test_one_range_after_the_other_is_received_in_a_thread(
     monkeypatch.setattr(FileDestination, "receive", noting)
     await domo.download(data_file_id, tmp_path / "x")
     assert max(most) == 1
+
+
+@pytest.mark.parametrize(
+    ("part_size", "fast", "longest"),
+    [(None, 0, 2_000_000), (None, 1e15, SIZE), (SIZE, 0, SIZE)],
+    ids=["fast", "slow", "asked"],
+)
+async def test_longer_ranges_are_asked_for_where_bytes_come_fast(
+    emulator, tmp_path, monkeypatch, part_size, fast, longest
+):
+    asked, take = [], Ranges.take
+
+    def noting(self, times):
+        asked.append(take(self, times))
+        return asked[-1]
+
+    monkeypatch.setattr(Ranges, "take", noting)
+    monkeypatch.setattr(ranges_module, "RANGE_SIZE", SIZE)
+    monkeypatch.setattr(ranges_module, "_FAST", fast)
+    # What a thread receives tells nothing of how fast it comes from a busy emulator.
+    monkeypatch.setattr(FileDestination, "receive", lambda *_, **__: asyncio.sleep(0))
+    config = TransferConfig(
+        multipart_threshold=SIZE, part_size=part_size, max_concurrency=1, adaptive=False
+    )
+    async with emulator.session("ada", transfer=config) as domo:
+        made = await domo.upload(DATA, name="x", part_size=1_000_000)
+        await domo.download(made.data_file_id, tmp_path / "x")
+    assert (tmp_path / "x").read_bytes() == DATA
+    assert max(stop - start for start, stop in asked) == longest
+    assert asked[0] == (0, SIZE)
 
 
 async def test_what_comes_slowly_is_received_on_the_loop(domo, emulator, data_file_id, tmp_path):

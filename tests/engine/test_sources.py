@@ -2,6 +2,7 @@ import array
 import asyncio
 import gzip
 import io
+import mimetypes
 import os
 import threading
 
@@ -151,6 +152,16 @@ async def test_a_file_that_is_closed_or_only_written_says_so(domo, emulator, tmp
     with pytest.raises(SourceError, match=r"x can't be read: .*closed"):
         await domo.upload(closed_too)
     assert emulator.requests == []
+
+
+async def test_the_tables_of_content_types_are_read_in_a_thread(domo, tmp_path, monkeypatch):
+    read_by = []
+    monkeypatch.setattr(mimetypes, "inited", False)
+    monkeypatch.setattr(mimetypes, "init", lambda: read_by.append(threading.current_thread()))
+    (tmp_path / "x.csv").write_bytes(DATA)
+    await domo.upload(tmp_path / "x.csv")
+    assert read_by
+    assert threading.main_thread() not in read_by
 
 
 async def test_a_file_in_text_mode_is_refused_before_it_is_read(domo, emulator, tmp_path):

@@ -51,6 +51,14 @@ def test_what_was_taken_only_in_part_before_is_taken_as_the_rest():
     assert ranges.is_all_taken
 
 
+def test_several_are_taken_as_one_up_to_the_end():
+    ranges = Ranges(100, range_size=20)
+    assert ranges.take(3) == (0, 60)
+    assert ranges.take() == (60, 80)
+    assert ranges.take(3) == (80, 100)
+    assert ranges.is_all_taken
+
+
 def test_without_a_size_of_ranges_all_that_is_left_is_one():
     assert list(taken(Ranges(None, there=5))) == [(5, None)]
     assert list(taken(Ranges(100, there=5))) == [(5, 100)]
