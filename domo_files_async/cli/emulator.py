@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from domo_files_async.cli.output import say, show
+from domo_files_async.cli.output import show
+from domo_files_async.cli.running import run
 from domo_files_async.cli.target import Json, open_emulator
 
 __all__ = ("register",)
@@ -31,7 +32,7 @@ def emulator(
 ) -> None:
     """Serve the API on this machine only, until Ctrl-C."""
 
-    async def run() -> None:
+    async def serve() -> None:
         async with open_emulator(folder, port=port) as server:
             credentials = {name: server.credential(name) for name in user or ["ada"]}
             lines = [f"The emulator is at {server.url}; Ctrl-C ends it."]
@@ -49,7 +50,4 @@ def emulator(
             )
             await asyncio.Event().wait()
 
-    try:
-        asyncio.run(run())
-    except KeyboardInterrupt:
-        say("The emulator is closed.", as_json=as_json)
+    run(serve())

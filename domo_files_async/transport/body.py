@@ -38,7 +38,7 @@ SLICE = 1024 * 1024
 
 _SMALL = 16 * 1024
 _LONG = 256 * 1024
-_TURN = 16 * 1024 * 1024
+_TURN = 4 * 1024 * 1024
 """Bytes that a thread sends in one go; a bandwidth cap counts from the next one on."""
 
 

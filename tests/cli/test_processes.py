@@ -159,7 +159,7 @@ async def test_an_emulator_serves_until_it_is_interrupted(
         data_file_id = await domo.upload_file(b"hello", name="x")
     process.send_signal(signal.SIGINT)
     ended = await finish(process)
-    assert (ended.code, ended.out, ended.err) == (0, "", "The emulator is closed.\n")
+    assert (ended.code, ended.out, ended.err) == (130, "", "Interrupted.\n")
     async with Emulator(tmp_path / "kept") as again:
         assert await again.content(data_file_id) == b"hello"
 
@@ -175,7 +175,7 @@ async def test_an_emulator_tells_people_what_to_set(start, finish):
     assert "/#key=" in lines[4]
     process.send_signal(signal.SIGINT)
     ended = await finish(process)
-    assert (ended.code, ended.out) == (0, "The emulator is closed.\n")
+    assert (ended.code, ended.out, ended.err) == (130, "", "Interrupted.\n")
 
 
 async def test_a_port_that_is_taken_is_a_sentence(start, finish, emulator):
