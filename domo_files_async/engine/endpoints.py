@@ -78,6 +78,7 @@ async def upload_file(
     content_type: str | None,
 ) -> int:
     """Send one simple upload; see `DomoFilesSession.upload_file`."""
+    await shared.entrance.enter()
     source = await open_source(given, shared.threads, shared.buffers)
     try:
         called = source.name if name is None else name
@@ -102,6 +103,7 @@ async def upload_revision(
     shared: Shared, data_file_id: int, given: UploadInput, *, content_type: str | None
 ) -> int:
     """Send one simple upload of a revision; see `DomoFilesSession.upload_revision`."""
+    await shared.entrance.enter()
     source = await open_source(given, shared.threads, shared.buffers)
     try:
         sending = SimpleUpload(

@@ -13,6 +13,7 @@ import attrs
 
 from domo_files_async.config import Surface
 from domo_files_async.engine.buffers import Buffers
+from domo_files_async.engine.entrance import Entrance
 from domo_files_async.engine.outcomes import Drafts
 from domo_files_async.engine.threads import Threads
 from domo_files_async.errors import ApiError, SessionStateError
@@ -132,6 +133,7 @@ class Shared:
     threads: Threads
     clock: ServerClock
     observer: Observer | None
+    entrance: Entrance = attrs.field(factory=Entrance)
     owned: Owned = attrs.field(factory=Owned)
     claims: Claims = attrs.field(factory=Claims)
     drafts: Drafts = attrs.field(factory=Drafts)

@@ -69,6 +69,7 @@ async def upload(
     """Upload whatever the caller gave; see `DomoFilesSession.upload`."""
     if not isinstance(journal, UploadJournal | None):
         raise InvalidArgumentError(f"journal must be an UploadJournal, not {journal!r}")
+    await shared.entrance.enter()
     before = None if journal is None else await read_status(shared, given)
     source = await open_source(given, shared.threads, shared.buffers)
     try:
