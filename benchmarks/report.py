@@ -74,7 +74,8 @@ def write_pictures(folder: pathlib.Path) -> None:
 def _machine(facts: Mapping[str, Any]) -> str:
     return (
         f"{facts['cores']} cores of {facts['processor']}, {facts['system']}, "
-        f"{facts['python']}, {facts['date']}, commit {facts['commit']}"
+        f"{facts['python']}, {facts['openssl']}, measured {facts['date']}, "
+        f"commit {facts['commit']}"
     )
 
 
