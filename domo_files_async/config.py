@@ -80,7 +80,7 @@ class TransferConfig:
     )
     """Bytes in a part; by default 16 MiB, grown where 10,000 of them wouldn't hold the file.
 
-    Also bytes in a range of a download; by default 16 MiB, and 64 MiB where bytes come fast.
+    Also bytes in a range of a download; by default 16 MiB, and 32 MiB where bytes come fast.
     """
 
     multipart_threshold: int = attrs.field(default=16 * MIB, validator=_whole(minimum=0))

@@ -42,8 +42,11 @@ _TURN = 16 * 1024 * 1024
 _FAST = 100_000_000
 """Bytes a second from which on a thread receives; less is little work for the loop."""
 
-_TOGETHER = 4
-"""Ranges that are asked for as one where bytes come fast, so that a thread seldom has to change."""
+_TOGETHER = 2
+"""Ranges that are asked for as one where bytes come fast: each change costs the thread a moment.
+
+With more of them whoever waits for a permit would wait longer.
+"""
 
 _NEAR = 128 * 1024 * 1024
 """Bytes by which a digest may be behind and still be waited for: it then follows from memory."""
