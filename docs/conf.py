@@ -181,7 +181,9 @@ def measured() -> str:
     if not pages:
         return "Nothing was measured in this copy of the project yet.\n"
     folders = [page.parent.name for page in pages]
-    return _toctree([f"Python {one} </benchmarks/{one}/README>" for one in folders], depth=2)
+    names = {one: f"Python {one}".replace("-openssl-", ", OpenSSL ") for one in folders}
+    pages_named = [f"{name} </benchmarks/{one}/README>" for one, name in names.items()]
+    return _toctree(pages_named, depth=2)
 
 
 def picture() -> str:
