@@ -31,6 +31,9 @@ PROOF = "proof"
 SAME = "--hypothesis-profile=same"
 """The same examples each time; plain `pytest` looks for new ones."""
 
+SIDE_BY_SIDE = ("-n", str((os.cpu_count() or 1) + 1))
+"""One process more than cores: a quarter of the time, tests wait for others and for sockets."""
+
 
 def _interpreter(version: str) -> str | None:
     """Find a Python that is on PATH, or that pyenv has installed without putting it there."""
@@ -69,7 +72,7 @@ def typing(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """All tests, on each other Python that is found; `coverage` runs them on this one."""
     session.install("-e", ".[cli]", *GROUPS["test"])
-    session.run("pytest", "-q", "-n", "auto", "--maxfail=20", SAME, *session.posargs)
+    session.run("pytest", "-q", *SIDE_BY_SIDE, "--maxfail=20", SAME, *session.posargs)
 
 
 @nox.session
@@ -87,7 +90,7 @@ def coverage(session: nox.Session) -> None:
     session.run("coverage", "erase")
     others = [f"--ignore=tests/{folder}" for folder in PURE]
     session.run(
-        "pytest", "-q", "-n", "auto", "--maxfail=20", SAME, "--cov", "--cov-report=", *others
+        "pytest", "-q", *SIDE_BY_SIDE, "--maxfail=20", SAME, "--cov", "--cov-report=", *others
     )
     session.run("coverage", "combine", "-q", "--append", *own)
     session.run("coverage", "report", "--fail-under=97")
