@@ -181,9 +181,11 @@ def measured() -> str:
     if not pages:
         return "Nothing was measured in this copy of the project yet.\n"
     folders = [page.parent.name for page in pages]
-    names = {one: f"Python {one}".replace("-openssl-", ", OpenSSL ") for one in folders}
-    pages_named = [f"{name} </benchmarks/{one}/README>" for one, name in names.items()]
-    return _toctree(pages_named, depth=2)
+    entries = [
+        f"Python {one.replace('-openssl-', ', OpenSSL ')} </benchmarks/{one}/README>"
+        for one in folders
+    ]
+    return _toctree(entries, depth=2)
 
 
 def picture() -> str:

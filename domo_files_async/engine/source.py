@@ -55,6 +55,7 @@ UNTYPED = "application/octet-stream"
 _READ_SIZE = 256 * 1024
 _SMALL = 64 * 1024
 
+_READING_TYPES = threading.Lock()
 _STEP = 4 * 1024 * 1024
 """Bytes that are read and then hashed: few enough to stay in a cache, and so many that a thread
 seldom has to wait for the interpreter's lock."""
@@ -303,8 +304,7 @@ async def open_source(source: UploadInput, threads: Threads, buffers: Buffers) -
         SourceError: It can't be opened.
     """
     if not mimetypes.inited:
-        # Once in a process: guessing a content type reads the system's tables.
-        await threads.run(mimetypes.init)
+        await threads.run(_read_types)
     given: Any = source
     if isinstance(given, str | os.PathLike):
         return await _open_path(given, threads, buffers)
@@ -539,6 +539,13 @@ def _object_state(file: Any, lock: threading.Lock) -> object:
             return _file_state(os.fstat(file.fileno()))
     with lock:
         return file.seek(0, os.SEEK_END) or file.tell()
+
+
+def _read_types() -> None:
+    """Read the system's tables of content types, once, however many uploads begin at once."""
+    with _READING_TYPES:
+        if not mimetypes.inited:
+            mimetypes.init()
 
 
 def guess_type(name: object) -> str | None:

@@ -154,13 +154,24 @@ async def test_a_file_that_is_closed_or_only_written_says_so(domo, emulator, tmp
     assert emulator.requests == []
 
 
-async def test_the_tables_of_content_types_are_read_in_a_thread(domo, tmp_path, monkeypatch):
-    read_by = []
+async def test_the_tables_of_content_types_are_read_once_and_in_a_thread(
+    domo, tmp_path, monkeypatch
+):
+    read_by, all_began = [], threading.Event()
+
+    def init():
+        read_by.append(threading.current_thread())
+        assert all_began.wait(30)
+        mimetypes.inited = True
+
     monkeypatch.setattr(mimetypes, "inited", False)
-    monkeypatch.setattr(mimetypes, "init", lambda: read_by.append(threading.current_thread()))
+    monkeypatch.setattr(mimetypes, "init", init)
     (tmp_path / "x.csv").write_bytes(DATA)
-    await domo.upload(tmp_path / "x.csv")
-    assert read_by
+    uploads = [asyncio.create_task(domo.upload(tmp_path / "x.csv")) for _ in range(20)]
+    await asyncio.sleep(0)
+    all_began.set()
+    await asyncio.gather(*uploads)
+    assert len(read_by) == 1
     assert threading.main_thread() not in read_by
 
 
