@@ -1,12 +1,12 @@
 """How streams share the memory: who begins, who is filled, and who is closed early."""
 
 import asyncio
+import contextlib
 import weakref
-
-import pytest
 
 from domo_files_async.engine.buffers import SEGMENT, Buffers
 from domo_files_async.engine.stream import StreamCutter, Unit
+from tests.transport.tools import in_no_time
 
 SENDING = 0.005
 
@@ -47,79 +47,89 @@ async def settle():
         await asyncio.sleep(0)
 
 
-@pytest.fixture
-async def started():
+@contextlib.asynccontextmanager
+async def beginning():
     uploads = []
-    yield uploads
-    for one in uploads:
-        one.task.cancel()
-    await asyncio.gather(*(one.task for one in uploads), return_exceptions=True)
+    try:
+        yield uploads
+    finally:
+        for one in uploads:
+            one.task.cancel()
+        await asyncio.gather(*(one.task for one in uploads), return_exceptions=True)
 
 
-async def test_many_producers_that_keep_up_are_filled_a_few_at_a_time(started):
-    buffers = Buffers(128 * SEGMENT)
-    for _ in range(200):
-        started.append(Upload(buffers, keeping_up(32 * SEGMENT, every=0.002)))
-        started[-1].sent.set()
-    async with asyncio.timeout(15):
-        await asyncio.gather(*(one.task for one in started))
-    assert all(sum(one.sizes) == 32 * SEGMENT for one in started)
-    # In whole units they would be 800; in crumbs, all begun at once, they are 4,000.
-    assert sum(len(one.sizes) for one in started) < 2500
-    assert buffers.held == 0
+@in_no_time
+async def test_many_producers_that_keep_up_are_filled_a_few_at_a_time():
+    async with beginning() as started:
+        buffers = Buffers(128 * SEGMENT)
+        for _ in range(200):
+            started.append(Upload(buffers, keeping_up(32 * SEGMENT, every=0.002)))
+            started[-1].sent.set()
+        async with asyncio.timeout(15):
+            await asyncio.gather(*(one.task for one in started))
+        assert all(sum(one.sizes) == 32 * SEGMENT for one in started)
+        # In whole units they would be 800; in crumbs, all begun at once, they are 4,000.
+        assert sum(len(one.sizes) for one in started) < 2500
+        assert buffers.held == 0
 
 
-async def test_stalled_producers_keep_nobody_from_beginning(started):
-    buffers = Buffers(64 * SEGMENT)
-    started.extend(Upload(buffers, stalling(SEGMENT)) for _ in range(40))
-    await settle()
-    late = Upload(buffers, keeping_up(8 * SEGMENT))
-    late.sent.set()
-    started.append(late)
-    async with asyncio.timeout(15):
-        await late.task
-    assert late.sizes == [8 * SEGMENT]
-    assert not any(one.sizes for one in started[:40])
+@in_no_time
+async def test_stalled_producers_keep_nobody_from_beginning():
+    async with beginning() as started:
+        buffers = Buffers(64 * SEGMENT)
+        started.extend(Upload(buffers, stalling(SEGMENT)) for _ in range(40))
+        await settle()
+        late = Upload(buffers, keeping_up(8 * SEGMENT))
+        late.sent.set()
+        started.append(late)
+        async with asyncio.timeout(15):
+            await late.task
+        assert late.sizes == [8 * SEGMENT]
+        assert not any(one.sizes for one in started[:40])
 
 
-async def test_while_somebody_waits_a_quarter_of_the_memory_is_on_its_way_back(started):
-    buffers = Buffers(64 * SEGMENT)
-    started.extend(Upload(buffers, stalling(2 * SEGMENT)) for _ in range(32))
-    async with asyncio.timeout(15):
-        while buffers.held < 64 * SEGMENT:
-            await asyncio.sleep(0.001)
-    assert not any(one.sizes for one in started)
-    waiting = asyncio.ensure_future(buffers.lease(4 * SEGMENT))
-    await settle()
-    assert sum(sum(one.sizes) for one in started) == 16 * SEGMENT
-    assert not waiting.done()
-    for one in started:
-        one.sent.set()
-    (await waiting).release()
+@in_no_time
+async def test_while_somebody_waits_a_quarter_of_the_memory_is_on_its_way_back():
+    async with beginning() as started:
+        buffers = Buffers(64 * SEGMENT)
+        started.extend(Upload(buffers, stalling(2 * SEGMENT)) for _ in range(32))
+        async with asyncio.timeout(15):
+            while buffers.held < 64 * SEGMENT:
+                await asyncio.sleep(0.001)
+        assert not any(one.sizes for one in started)
+        waiting = asyncio.ensure_future(buffers.lease(4 * SEGMENT))
+        await settle()
+        assert sum(sum(one.sizes) for one in started) == 16 * SEGMENT
+        assert not waiting.done()
+        for one in started:
+            one.sent.set()
+        (await waiting).release()
 
 
-async def test_of_those_that_could_be_closed_early_the_stalled_come_first(started):
-    buffers = Buffers(32 * SEGMENT)
-    stalled = Upload(buffers, stalling(4 * SEGMENT), unit=30 * SEGMENT)
-    started.append(stalled)
-    await settle()
-    await asyncio.sleep(0.03)
-    gate = asyncio.Event()
+@in_no_time
+async def test_of_those_that_could_be_closed_early_the_stalled_come_first():
+    async with beginning() as started:
+        buffers = Buffers(32 * SEGMENT)
+        stalled = Upload(buffers, stalling(4 * SEGMENT), unit=30 * SEGMENT)
+        started.append(stalled)
+        await settle()
+        await asyncio.sleep(0.03)
+        gate = asyncio.Event()
 
-    async def gated():
-        for _ in range(27):
-            yield memoryview(bytes(SEGMENT))
-        await gate.wait()
-        for _ in range(3):
-            yield memoryview(bytes(SEGMENT))
+        async def gated():
+            for _ in range(27):
+                yield memoryview(bytes(SEGMENT))
+            await gate.wait()
+            for _ in range(3):
+                yield memoryview(bytes(SEGMENT))
 
-    busy = Upload(buffers, gated(), unit=30 * SEGMENT)
-    started.append(busy)
-    await settle()
-    assert buffers.held == 31 * SEGMENT
-    gate.set()
-    await settle()
-    assert stalled.sizes == [4 * SEGMENT]
+        busy = Upload(buffers, gated(), unit=30 * SEGMENT)
+        started.append(busy)
+        await settle()
+        assert buffers.held == 31 * SEGMENT
+        gate.set()
+        await settle()
+        assert stalled.sizes == [4 * SEGMENT]
 
 
 async def test_memory_that_was_given_back_is_not_kept_by_whoever_still_knows_its_lease():
