@@ -107,9 +107,19 @@ def abort(
     surface: SurfaceChoice = None,
     as_json: Json = False,
 ) -> None:
-    """Drop what was left open, on the server and in the journal."""
+    """Drop what was left open, on the server and in the journal.
+
+    What may have made its revision is dropped only by its number: resuming it would tell.
+    """
+    named = frozenset(ids or ())
 
     async def one(domo: DomoFilesSession, opened: UploadJournal, left: JournaledUpload) -> None:
+        if left.may_be_made and left.id not in named:
+            complain(
+                f"Upload {left.id} ({left.name}) may have made its revision: resume it, which looks "
+                "for it first, or name its number, which drops it unseen"
+            )
+            raise typer.Exit(1)
         was_open = False
         if left.session_id is not None:
             try:

@@ -14,16 +14,15 @@ from domo_files_async.engine.source import UNTYPED, guess_type, open_source
 from domo_files_async.engine.threads import sha256_hex
 from domo_files_async.engine.views import view_of
 from domo_files_async.errors import (
-    ConflictError,
+    ApiError,
     DomoFilesError,
     InvalidArgumentError,
-    NotFoundError,
     ScanRejectedError,
     ScanTimeoutError,
 )
 from domo_files_async.models import CommittedUpload, PermissionEntry
 from domo_files_async.planning.outcome import Ambiguous, Made, look_delays
-from domo_files_async.planning.retry import is_answer_lost
+from domo_files_async.planning.retry import GONE, is_answer_lost
 from domo_files_async.protocol import requests
 from domo_files_async.protocol.arguments import checked_ids
 
@@ -203,8 +202,8 @@ async def remove(shared: Shared, request: Request[None]) -> None:
 
     try:
         await shared.attempts.send(request, on_retry=on_retry)
-    except (NotFoundError, ConflictError):
-        if not lost:
+    except ApiError as error:
+        if not (lost and error.status in GONE):
             raise
 
 

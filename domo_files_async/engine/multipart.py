@@ -36,7 +36,7 @@ from domo_files_async.models import SessionId
 from domo_files_async.planning import ledger as deeds
 from domo_files_async.planning.ledger import State
 from domo_files_async.planning.outcome import Ambiguous, Made, NotSeen, look_delays
-from domo_files_async.planning.retry import is_answer_lost, is_mendable
+from domo_files_async.planning.retry import GONE, is_answer_lost, is_mendable
 from domo_files_async.protocol import requests
 
 if TYPE_CHECKING:
@@ -52,9 +52,6 @@ if TYPE_CHECKING:
     from domo_files_async.transport.body import Body
 
 __all__ = ("MultipartUpload",)
-
-_GONE = frozenset({404, 409, 410})
-"""Statuses with which the server tells that it has no such multipart session, or had it."""
 
 _AHEAD = 2
 """Parts that may be read and hashed while all permits are in use."""
@@ -231,7 +228,7 @@ class MultipartUpload:
 
     def _is_session_lost(self, error: DomoFilesError) -> bool:
         """Say whether the multipart session of an earlier run seems to be gone."""
-        is_gone = isinstance(error, ApiError) and error.status in _GONE
+        is_gone = isinstance(error, ApiError) and error.status in GONE
         return is_gone and self._ledger.resumed
 
     async def _part(self, index: int, part: TakenPart) -> None:

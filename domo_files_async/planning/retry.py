@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from domo_files_async.config import RetryPolicy
 
 __all__ = (
+    "GONE",
     "GiveUp",
     "Retry",
     "RetryBudget",
@@ -34,6 +35,9 @@ __all__ = (
     "is_answer_lost",
     "is_mendable",
 )
+
+GONE = frozenset({404, 409, 410})
+"""Statuses by which the server says that it has no such thing, or has it no more."""
 
 _TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
 _REQUEST_TIMEOUT = 408

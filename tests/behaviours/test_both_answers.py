@@ -196,7 +196,7 @@ async def test_a_wrong_checksum_has_some_status_and_the_part_goes_again(emulator
     assert await emulator.content(made.data_file_id) == DATA
 
 
-@pytest.mark.parametrize("second", [0, 404, 409])
+@pytest.mark.parametrize("second", [0, 404, 409, 410])
 async def test_a_second_commit_or_abort_may_answer_as_it_likes(emulator, domo, second):
     emulator.behaviour.second_commit_status = second
     emulator.behaviour.second_abort_status = second
@@ -211,6 +211,10 @@ async def test_a_second_commit_or_abort_may_answer_as_it_likes(emulator, domo, s
         await domo.upload(DATA, name="y")
     assert not emulator.open_sessions
     assert len(emulator.files) == 1
+    session_id = await domo.create_multipart_session(name="z", content_type="text/plain")
+    emulator.faults.add("abort_multipart_session", reset="after")
+    await domo.abort_multipart_session(session_id)
+    assert not emulator.open_sessions
 
 
 @pytest.mark.parametrize("lag", [0, 3])

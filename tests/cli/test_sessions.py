@@ -119,6 +119,10 @@ async def test_what_may_be_made_is_told(command, emulator, tmp_path):
     assert "may be made" in listed.out
     assert "one request" in listed.out
     ended = await command("abort", "j")
+    assert (ended.code, ended.out) == (1, "")
+    assert "Upload 1 (small) may have made its revision" in ended.err
+    assert "may be made" in (await command("ls", "j")).out
+    ended = await command("abort", "j", 1)
     assert ended.out == "Upload 1 (small) is forgotten; it may have made its revision.\n"
 
 
