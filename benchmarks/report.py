@@ -38,6 +38,7 @@ TITLES = {
     "fairness": "An upload of 10 KiB, alone and beside one of 4 GiB",
     "imports": "What it takes to begin",
     "links": "Adaptive concurrency beside the best fixed one",
+    "plugin": "The start of the pytest plugin's fixtures",
 }
 LIMIT = 80
 OF_BEST = 0.9

@@ -34,9 +34,11 @@ _LEVELS: Final = {
 class LoggingObserver:
     """An `observer` for `DomoFilesSession` that logs.
 
-    A record's message reads `part retried transfer=3 index=2 delay=0.5 error=ServerError`; the
-    same facts are in its attribute `domo_files`, a dictionary with `event` among its keys. Failed
-    transfers are errors, retries and throttles warnings, transfers infos, all else is debugging.
+    A record's message reads `part retried transfer=3 index=2 attempt=1 delay=0.5
+    error=ServerError`; the same facts are in its attribute `domo_files`, a dictionary with `event`
+    among its keys. Failed transfers are errors; retries, throttles, lost answers and failed aborts
+    are warnings; transfers, also cancelled ones, and what is parked or resumed are infos; all else
+    is debugging.
 
     Args:
         logger: Where to.

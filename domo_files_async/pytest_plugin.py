@@ -23,7 +23,8 @@ __all__ = ("domo_emulator", "domo_session", "domo_session_options")
 
 _MARKER = (
     "domo_fault(operation, *, optional=False, **words): let the emulator do wrong, in the words of "
-    "Emulator.faults.add; the test fails if no request meets it, unless it is optional"
+    "Emulator.faults.add; the test fails if it isn't met as often as `times` says, unless it is "
+    "optional"
 )
 _SMALL = 64 * 1024
 _LOOPS: Final = ("function", "class", "module", "package", "session")
@@ -79,14 +80,14 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     pending = [] if emulator is None else emulator.faults.pending
     unmet = [_told(fault) for fault in pending if fault not in optional]
     if unmet:
-        pytest.fail(f"No request met {', '.join(unmet)}", pytrace=False)
+        pytest.fail(f"Not met as often as asked: {'; '.join(unmet)}", pytrace=False)
     return result
 
 
 def _told(fault: Fault) -> str:
     said = ("part", "nth", "status", "maintenance", "reset", "stall", "rate", "corrupt", "truncate")
     words = [f"{name}={getattr(fault, name)!r}" for name in said if getattr(fault, name)]
-    return f"{fault.operation}({', '.join(words)}): {fault.met} of {fault.times or 1}"
+    return f"{fault.operation}({', '.join(words)}), {fault.met} of {fault.times or 1}"
 
 
 @pytest.fixture

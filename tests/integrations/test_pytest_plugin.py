@@ -121,9 +121,9 @@ def test_a_fault_that_is_not_met_fails_its_test_unless_it_is_optional(run):
     result.assert_outcomes(passed=1, failed=3)
     result.stdout.fnmatch_lines(
         [
-            *("*_ test_unmet _*", "No request met upload_file(status=503): 0 of 1"),
+            *("*_ test_unmet _*", "Not met as often as asked: upload_file(status=503), 0 of 1"),
             "E * KeyError: 'mine'",
-            *("*_ test_of_its_own _*", "No request met upload_file(status=503): 0 of 1"),
+            *("*_ test_of_its_own _*", "Not met as often as asked: upload_file(status=503), 0 of 1"),
         ]
     )
 
