@@ -116,8 +116,8 @@ def abort(
     async def one(domo: DomoFilesSession, opened: UploadJournal, left: JournaledUpload) -> None:
         if left.may_be_made and left.id not in named:
             complain(
-                f"Upload {left.id} ({left.name}) may have made its revision: resume it, which looks "
-                "for it first, or name its number, which drops it unseen"
+                f"Upload {left.id} ({left.name}) may have made its revision: resume it, which "
+                "looks for it first, or name its number, which drops it unseen"
             )
             raise typer.Exit(1)
         was_open = False

@@ -126,6 +126,8 @@ def _is_for_good(error: BaseException) -> bool:
     match error:
         case AccessNotSetError():
             return not is_mendable(error.cause)
+        case ChecksumMismatchError(__cause__=DomoFilesError() as cause):
+            return not is_mendable(cause)
         case ChecksumMismatchError():
             return True
         case DomoFilesError():

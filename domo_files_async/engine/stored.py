@@ -62,7 +62,7 @@ async def check_stored(
         The revision's id.
 
     Raises:
-        ChecksumMismatchError: They differ, or the server doesn't say them.
+        ChecksumMismatchError: They differ, or the server can't be asked, or doesn't say them.
     """
     stored: Revision | None = None
     for delay in look_delays(shared.retry):
@@ -71,6 +71,14 @@ async def check_stored(
             revisions = await list_revisions(shared, data_file_id)
         except NotFoundError:
             continue
+        except DomoFilesError as error:
+            raise ChecksumMismatchError(
+                f"Data file {data_file_id} was uploaded, but wasn't compared with what the server "
+                f"stored: {error}. Don't upload it again: compare it later",
+                expected=sha256,
+                data_file_id=data_file_id,
+                revision_id=revision_id,
+            ) from error
         stored = _chosen(revisions, revision_id)
         if stored is not None and stored.sha256_hash_value is not None:
             break

@@ -90,7 +90,8 @@ class Naming:
         """Raise `InvalidArgumentError` for what the caller said and no server can be told."""
         if self.target.data_file_id is not None:
             checked_id(self.target.data_file_id)
-        if self.name is not None:
+        is_told = self.target.data_file_id is None or self.target.name is not None
+        if self.name is not None and is_told:
             checked_name(self.name)
         if self.content_type is not None:
             checked_type(self.content_type)

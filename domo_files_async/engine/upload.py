@@ -225,8 +225,8 @@ class _Upload:
 
         def unit_size(index: int) -> int:
             size = stream_part_size(index, asked=plan.asked, ceiling=ceiling)
-            # The first unit decides which way it goes.
-            return max(size, min(threshold, ceiling)) if index == 1 else size
+            # The first unit decides which way it goes; then it is cut into parts.
+            return size * max(1, -(-min(threshold, ceiling) // size)) if index == 1 else size
 
         async with StreamCutter(source.chunks(), self.shared.buffers, unit_size) as cutter:
             first = await cutter.next_unit()

@@ -35,7 +35,7 @@ from domo_files_async.planning.ledger_events import (
     SourceEnded,
     StillUnknown,
 )
-from domo_files_async.planning.parts import PartPlan, stream_part_size
+from domo_files_async.planning.parts import MAX_PARTS, PartPlan, stream_part_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -375,9 +375,8 @@ class UploadLedger:
             if isinstance(self.plan, StreamPlan):
                 if self.ended or self._next <= self.parts_planned or self._next in self._under_way:
                     break
-                size = stream_part_size(
-                    self._next, asked=self.plan.asked, ceiling=self.plan.ceiling
-                )
+                # One more than there can be is asked for, too: the stream may have ended.
+                size = self._stream_part(min(self._next, MAX_PARTS))
                 actions.append(SendPart(self._next, self.bytes_planned, size))
                 self._under_way.add(self._next)
                 break
@@ -430,9 +429,14 @@ class UploadLedger:
     def _grow(self, size: int) -> None:
         if not isinstance(self.plan, StreamPlan) or self.ended:
             raise ImpossibleEventError("Only a stream that hasn't ended grows")
+        self._stream_part(self.parts_planned + 1)
         self.parts_planned += 1
         self.bytes_planned += size
         self._next += 1
+
+    def _stream_part(self, index: int) -> int:
+        assert isinstance(self.plan, StreamPlan)
+        return stream_part_size(index, asked=self.plan.asked, ceiling=self.plan.ceiling)
 
     def _accept(self, index: int, size: int) -> None:
         if index in self._under_way:

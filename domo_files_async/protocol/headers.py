@@ -27,6 +27,8 @@ __all__ = (
 _CONTENT_RANGE = re.compile(r"\s*bytes\s+(\d{1,19})-(\d{1,19})/(\d{1,19}|\*)\s*$", re.IGNORECASE)
 _UNSENDABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _PARAMETER = re.compile(r';\s*([\w!#$%&\'*+.^`|~-]+)\s*=\s*("(?:[^"\\]|\\.)*"?|[^;]*)')
+_LONGEST = 1e9
+"""Seconds that a server may ask to wait: any number of digits may come."""
 
 
 @attrs.frozen
@@ -95,8 +97,8 @@ def read_retry_after(headers: Mapping[str, str], came: datetime | None = None) -
     Source: RFC 9110, section 10.2.3.
     """
     text = headers.get("retry-after", "").strip()
-    if re.fullmatch(r"-?[0-9]{1,12}(\.[0-9]{1,9})?", text):
-        return max(0.0, float(text))
+    if re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", text):
+        return min(_LONGEST, max(0.0, float(text)))
     until, now = read_date(text), read_date(headers.get("date")) or came
     if until is None or now is None:
         return None

@@ -254,7 +254,8 @@ class _Renewal:
             if self._asked > asked:
                 return False
             try:
-                is_new = await self._auth.refresh()
+                # A caller's own may return nothing.
+                is_new = bool(await self._auth.refresh())
             except Exception:
                 self._asked += 1
                 raise

@@ -53,7 +53,7 @@ def follow_redirect(
     near = is_same_origin(target, url)
     is_download = request.operation == "open_download"
     shown = credential.hide(f"{target.scheme}://{target.raw_authority}{target.raw_path}")
-    if _is_login(target, with_query=near or not is_download):
+    if _is_login(target, is_far_download=is_download and not near):
         raise AuthenticationError(
             f"a redirect to the login page {shown}",
             status=status,
@@ -92,10 +92,12 @@ def _target(url: URL, location: str | None) -> URL | None:
     return target.with_user(None).with_fragment(None)
 
 
-def _is_login(target: URL, *, with_query: bool) -> bool:
+def _is_login(target: URL, *, is_far_download: bool) -> bool:
     words = target.raw_path.split("/")
-    if with_query:
-        words += re.split(r"[^A-Za-z-]+", target.raw_query_string)
+    if is_far_download:
+        # Folders and queries of a store's addresses may hold any words.
+        return _LOGIN_WORD.fullmatch(words[-1]) is not None
+    words += re.split(r"[^A-Za-z-]+", target.raw_query_string)
     return any(_LOGIN_WORD.fullmatch(word) for word in words)
 
 

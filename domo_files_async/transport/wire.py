@@ -283,6 +283,8 @@ class Wire:
                 method,
                 url,
                 data=_Payload(outgoing),
+                # Whoever expects 100 makes aiohttp wait for it, also where the header is taken out.
+                headers={"Expect": ""},
                 middlewares=(once,),
                 skip_auto_headers=("Content-Type",),
                 allow_redirects=False,

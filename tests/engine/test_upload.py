@@ -12,6 +12,7 @@ from domo_files_async import (
     AccessNotSetError,
     AuthenticationError,
     ChecksumMismatchError,
+    DomoFilesError,
     DomoFilesSession,
     InvalidArgumentError,
     NotFoundError,
@@ -251,6 +252,8 @@ async def test_ten_thousand_parts_are_taken_and_one_more_is_refused(emulator, tm
         result = await domo.upload(path, part_size=1)
         assert result.parts == 10_000
         assert await emulator.content(result.data_file_id) == bytes(10_000)
+        result = await domo.upload(chunks_of(bytes(10_000), 1000), name="x", part_size=1)
+        assert result.parts == 10_000
         with path.open("ab") as made:
             made.write(b"x")
         before = len(emulator.requests)
@@ -550,16 +553,47 @@ async def test_what_the_server_stored_otherwise_is_noticed(domo, emulator):
         await domo.get_file(result.data_file_id)
 
 
-async def test_a_whole_that_differs_from_what_is_stored_is_a_mismatch(emulator):
-    async with emulator.session("ada", surface=Surface.APP) as domo:
-        emulator.faults.add("upload_file", corrupt=True)
+async def test_a_whole_that_differs_from_what_is_stored_is_a_mismatch(domo, emulator):
+    result = await domo.upload(b"fine", name="x", verify="sha256")
+    assert result.sha256 == hashlib.sha256(b"fine").hexdigest()
+    emulator.faults.add("upload_file", corrupt=True)
+    with pytest.raises(ChecksumMismatchError, match="stored other bytes") as caught:
+        await domo.upload(b"fine", name="y", verify="sha256")
+    assert caught.value.data_file_id in emulator.files
+    assert caught.value.expected == result.sha256
+    assert caught.value.actual not in {None, result.sha256}
 
-        class Wrong:
-            pass
 
-        emulator.faults.clear()
-        result = await domo.upload(b"fine", name="x", verify="sha256")
-        assert result.sha256 == hashlib.sha256(b"fine").hexdigest()
+@pytest.mark.parametrize("fault", [{"status": 500}, {"status": 403}, {"body": "[", "status": 200}])
+@pytest.mark.parametrize("size", [10, 2000])
+async def test_what_was_uploaded_and_could_not_be_compared_is_told(domo, emulator, size, fault):
+    for operation in ("get_file", "list_revisions"):
+        emulator.faults.add(operation, times=None, **fault)
+    with pytest.raises(ChecksumMismatchError, match="wasn't compared") as caught:
+        await domo.upload(DATA[:size], name="y", verify="sha256")
+    emulator.faults.clear()
+    (made,) = emulator.files
+    assert caught.value.data_file_id == made
+    assert caught.value.expected == hashlib.sha256(DATA[:size]).hexdigest()
+    assert caught.value.actual is None
+    assert isinstance(caught.value.__cause__, DomoFilesError)
+
+
+async def test_a_stream_has_the_parts_that_were_asked_for(emulator):
+    config = TransferConfig(multipart_threshold=1000)
+    async with emulator.session("ada", transfer=config) as domo:
+        await domo.upload(chunks_of(DATA[:2000], 97), name="x", part_size=700)
+    sizes = [one.size for one in emulator.requests if one.operation == "upload_part"]
+    assert sorted(sizes) == [600, 700, 700]
+
+
+async def test_the_name_of_a_revisions_source_may_be_any_where_it_is_not_sent(domo, tmp_path):
+    data_file_id = await domo.upload_file(b"x", name="x")
+    path = tmp_path / "two\nlines"
+    path.write_bytes(b"y")
+    assert (await domo.upload(path, data_file_id=data_file_id)).data_file_id == data_file_id
+    with pytest.raises(InvalidArgumentError, match="name"):
+        await domo.upload(path)
 
 
 async def test_parts_larger_than_the_memory_share_are_read_twice(emulator, tmp_path):

@@ -123,7 +123,10 @@ def test_a_fault_that_is_not_met_fails_its_test_unless_it_is_optional(run):
         [
             *("*_ test_unmet _*", "Not met as often as asked: upload_file(status=503), 0 of 1"),
             "E * KeyError: 'mine'",
-            *("*_ test_of_its_own _*", "Not met as often as asked: upload_file(status=503), 0 of 1"),
+            *(
+                "*_ test_of_its_own _*",
+                "Not met as often as asked: upload_file(status=503), 0 of 1",
+            ),
         ]
     )
 

@@ -30,6 +30,7 @@ LATER = "Mon, 23 Nov 2026 12:01:30 GMT"
         ({"retry-after": "0"}, 0.0),
         ({"retry-after": "-5"}, 0.0),
         ({"retry-after": "1.5"}, 1.5),
+        ({"retry-after": "9" * 400}, 1e9),
         ({"retry-after": LATER, "date": NOON}, 90.0),
         ({"retry-after": NOON, "date": LATER}, 0.0),
         ({"retry-after": LATER}, None),

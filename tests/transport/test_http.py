@@ -960,6 +960,7 @@ async def test_the_callers_aiohttp_session_is_used_and_breaks_nothing():
                 "Accept-Encoding": "gzip, br",
                 "X-Theirs": "1",
                 "Range": "bytes=0-0",
+                "Expect": "100-continue",
             },
             cookies={"theirs": "1"},
             raise_for_status=True,

@@ -79,9 +79,12 @@ def test_what_must_not_be_followed_is_an_error_that_says_so(location, mine, said
     assert "k=v" not in str(caught.value)
 
 
-def test_a_download_goes_on_at_another_origin_whatever_its_query_says():
-    location = "https://bucket.store.example/auth.csv?X-Amz-Auth=1&login"
-    assert follow(location, mine=download()) == URL(location, encoded=True)
+def test_a_download_goes_on_at_another_origin_whatever_its_query_and_its_folders_say():
+    for path in ("auth.csv", "auth/signed", "sso/a/b"):
+        location = f"https://bucket.store.example/{path}?X-Amz-Auth=1&login"
+        assert follow(location, mine=download()) == URL(location, encoded=True)
+    with pytest.raises(AuthenticationError):
+        follow("https://idp.example/saml/sso?SAMLRequest=x", mine=download())
 
 
 def test_a_user_in_the_address_is_left_out():
