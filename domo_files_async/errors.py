@@ -90,7 +90,10 @@ class DomoFilesError(Exception):
 
 
 class InvalidArgumentError(DomoFilesError, ValueError):
-    """An argument can't be right; nothing was sent."""
+    """An argument can't be right; nothing was sent.
+
+    Unless it shows only on the way: of a stream that gives text, say, nothing is committed.
+    """
 
 
 class UnsupportedOnSurfaceError(DomoFilesError):
@@ -98,7 +101,11 @@ class UnsupportedOnSurfaceError(DomoFilesError):
 
 
 class SessionStateError(DomoFilesError):
-    """The session was used before or after its `async with`, or from another loop or process."""
+    """A session, or what was opened with it, was used when or where it can't be.
+
+    That is before or after its `async with`, or in another loop, thread or process. Also a writer
+    whose session was closed, a download that is read twice, and a job that runs already.
+    """
 
 
 class DestinationError(DomoFilesError):
@@ -110,7 +117,11 @@ class ScanTimeoutError(DomoFilesError, TimeoutError):
 
 
 class JournalError(DomoFilesError):
-    """A journal can't be read or written; nothing in it was overwritten."""
+    """A journal can't be read or written, or a living process works on the same with it.
+
+    The same is an upload of one source to one target, or a job. Nothing in the journal was
+    overwritten.
+    """
 
 
 class SourceError(DomoFilesError):
@@ -307,7 +318,10 @@ class PartUploadError(TransferError):
 
 
 class ChecksumMismatchError(TransferError):
-    """What one side has is not what the other side has.
+    """What one side has is not what the other side has, or couldn't be compared with it.
+
+    The latter is where a file was uploaded with `verify="sha256"`, and the server didn't tell the
+    digest of what it stored: then `actual` is `None`.
 
     Attributes:
         expected: The digest or size that should be.

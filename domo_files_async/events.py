@@ -75,7 +75,9 @@ class TransferFinished(Event):
     data_file_id: int
     revision_id: int | None
     size: int
+    """Bytes."""
     elapsed: float
+    """Seconds."""
 
 
 @attrs.frozen(kw_only=True)
@@ -85,6 +87,7 @@ class TransferFailed(Event):
     kind: str
     error: BaseException
     elapsed: float
+    """Seconds."""
 
 
 @attrs.frozen(kw_only=True)
@@ -101,6 +104,7 @@ class PartStarted(Event):
     session_id: str
     index: int
     size: int
+    """Bytes in it."""
 
 
 @attrs.frozen(kw_only=True)
@@ -110,8 +114,10 @@ class PartSent(Event):
     session_id: str
     index: int
     size: int
+    """Bytes in it."""
     attempts: int
     elapsed: float
+    """Seconds, from its first attempt on."""
 
 
 @attrs.frozen(kw_only=True)
@@ -123,6 +129,7 @@ class PartRetried(Event):
     attempt: int
     """The attempt that failed, from 1."""
     delay: float
+    """Seconds to wait before the next one."""
     error: DomoFilesError
 
 
@@ -132,7 +139,9 @@ class RequestRetried(Event):
 
     operation: str
     attempt: int
+    """The attempt that failed, from 1."""
     delay: float
+    """Seconds to wait before the next one."""
     error: DomoFilesError
 
 
@@ -150,6 +159,7 @@ class RequestFinished(Event):
     size: int
     """Bytes of the body that were sent."""
     elapsed: float
+    """Seconds until its answer was read, or it failed."""
     origin: str = ""
     """Where it was sent to first, such as `https://acme.domo.com`."""
 
@@ -169,6 +179,7 @@ class Throttled(Event):
     """The server asked to wait; the whole session is silent for that time."""
 
     delay: float
+    """Seconds."""
 
 
 @attrs.frozen(kw_only=True)

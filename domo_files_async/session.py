@@ -62,6 +62,10 @@ class DomoFilesSession:
     Use it with `async with`: its limits hold for all that it does together, and what is not
     awaited at the end is cancelled and cleaned up.
 
+    What sends something may raise, besides what it names: `SessionStateError` outside of the
+    `async with`, or in another loop, thread or process; `UnexpectedResponseError` where a reply
+    isn't what the API promises.
+
     Args:
         instance: `"acme"` for `https://acme.domo.com`, a host, or a URL with a prefix or port.
         auth: A `DeveloperToken`, an `AppSession`, or whatever has the `Auth` protocol.
@@ -71,7 +75,8 @@ class DomoFilesSession:
         timeouts: How long nothing may happen.
         ssl: Of the connections; by default certificates are verified as the system does.
         proxy: URL of a proxy.
-        trust_env: Whether the environment may name a proxy.
+        trust_env: Whether the environment may name a proxy, and the user's netrc file its password;
+            with *http*, that session's own setting counts.
         http: An `aiohttp.ClientSession` of the caller's; it is used, not closed.
         observer: A plain function that is told of all events, on the loop.
         user_agent: What the session is called; by default the library's name and version.
@@ -210,7 +215,15 @@ class DomoFilesSession:
                 del self._tasks[task]
 
     def observing(self, observer: Observer) -> AbstractContextManager[None]:
-        """Tell one more observer of all events, for as long as a `with` lasts."""
+        """Tell one more observer of all events, for as long as a `with` lasts.
+
+        Args:
+            observer: A plain function, called on the loop; an exception in it is logged and harms
+                nothing.
+
+        Returns:
+            A context manager for that `with`.
+        """
         return self._observers.joined(observer)
 
     def server_time(self) -> datetime | None:
@@ -221,8 +234,12 @@ class DomoFilesSession:
     def set_upload_rate(self, bytes_per_second: float | None) -> None:
         """Change the bandwidth cap of all uploads together; `None` lifts it.
 
+        Args:
+            bytes_per_second: A finite number above 0, or `None`.
+
         Raises:
-            InvalidArgumentError: It isn't above 0.
+            InvalidArgumentError: It is something else.
+            SessionStateError: The session isn't open, or is another loop's.
         """
         shared = self._check()
         TransferConfig(max_upload_bytes_per_second=bytes_per_second)
@@ -250,7 +267,11 @@ class DomoFilesSession:
             The data file's id.
 
         Raises:
-            InvalidArgumentError: An argument can't be right; nothing was sent.
+            InvalidArgumentError: An argument, or what a stream gave, can't be right; nothing was
+                made.
+            SourceError: The source can't be read, or changed meanwhile; nothing was made.
+            ApiError: The server refused.
+            TransportError: The network failed before all was sent; nothing was made.
             OutcomeUnknownError: The answer was lost, and looking didn't tell.
 
         Source: Files API, "Upload a file".
@@ -279,7 +300,11 @@ class DomoFilesSession:
             The revision's id.
 
         Raises:
-            NotFoundError: There is no such data file.
+            InvalidArgumentError: An argument, or what a stream gave, can't be right; nothing was
+                made.
+            SourceError: The source can't be read, or changed meanwhile; nothing was made.
+            ApiError: The server refused; `NotFoundError` where there is no such data file.
+            TransportError: The network failed before all was sent; nothing was made.
             OutcomeUnknownError: The answer was lost, and looking didn't tell.
 
         Source: Files API, "Upload a file revision".
@@ -303,6 +328,14 @@ class DomoFilesSession:
             expand: `"revisions"`, `"metadata"` or both.
             limit_to_owned: Only those that the caller uploaded.
 
+        Returns:
+            The data files; with *ids*, each once.
+
+        Raises:
+            InvalidArgumentError: An argument can't be right; nothing was sent.
+            ApiError: The server refused or failed.
+            TransportError: No complete answer came.
+
         Source: Files API, "Get all files metadata".
         """
         with self._using() as shared:
@@ -316,6 +349,14 @@ class DomoFilesSession:
         Args:
             data_file_id: The data file.
             expand: `"revisions"`, `"metadata"` or both.
+
+        Returns:
+            The data file, with what *expand* asks for.
+
+        Raises:
+            InvalidArgumentError: An argument can't be right; nothing was sent.
+            ApiError: The server refused or failed; `NotFoundError` where there is no such file.
+            TransportError: No complete answer came.
 
         Source: Files API, "Get file metadata by ID".
         """
@@ -336,6 +377,14 @@ class DomoFilesSession:
             data_file_id: The data file.
             revision_id: Which revision; `None` for the current one.
             byte_range: The first byte and the one after the last, or `None` for the end.
+
+        Returns:
+            An async context manager that sends the request, and gives a `DownloadStream`.
+
+        Raises:
+            InvalidArgumentError: An argument can't be right; nothing was sent.
+            ApiError: The server refused or failed; `NotFoundError` where it isn't there.
+            TransportError: No answer came, or it broke off while it was read.
 
         Source: Files API, "Download a file".
         """
@@ -360,7 +409,16 @@ class DomoFilesSession:
                 yield stream
 
     async def delete_revision(self, data_file_id: int, revision_id: int) -> None:
-        """Delete one revision for good; the one before it becomes the current one.
+        """Delete one revision for good; if it is the current one, the one before it becomes that.
+
+        Args:
+            data_file_id: The data file.
+            revision_id: Which of its revisions.
+
+        Raises:
+            InvalidArgumentError: An argument can't be right; nothing was sent.
+            ApiError: The server refused or failed; `NotFoundError` where it isn't there.
+            TransportError: No complete answer came.
 
         Source: Files API, "Delete a file".
         """
@@ -370,6 +428,17 @@ class DomoFilesSession:
 
     async def get_permissions(self, data_file_id: int) -> Permissions:
         """Get who may do what with a data file.
+
+        Args:
+            data_file_id: The data file.
+
+        Returns:
+            Its permissions.
+
+        Raises:
+            InvalidArgumentError: An argument can't be right; nothing was sent.
+            ApiError: The server refused or failed; `NotFoundError` where there is no such file.
+            TransportError: No complete answer came.
 
         Source: Files API, "Get file permissions".
         """
@@ -383,6 +452,11 @@ class DomoFilesSession:
             data_file_id: The data file.
             permissions: All of them, best as changed from what `get_permissions` gave.
 
+        Raises:
+            InvalidArgumentError: An argument can't be right; nothing was sent.
+            ApiError: The server refused or failed; `NotFoundError` where there is no such file.
+            TransportError: No complete answer came.
+
         Source: Files API, "Update file permissions".
         """
         with self._using() as shared:
@@ -392,8 +466,19 @@ class DomoFilesSession:
     async def grant_access(self, data_file_id: int, *entries: PermissionEntry) -> Permissions:
         """Add entries to a data file's permissions, in place of those their principals had.
 
+        Args:
+            data_file_id: The data file.
+            entries: What each principal may do.
+
         Returns:
             The permissions as they are now.
+
+        Raises:
+            InvalidArgumentError: An argument can't be right; nothing was changed.
+            ApiError: The server refused or failed; `NotFoundError` where there is no such file.
+            TransportError: No complete answer came.
+
+        Source: Files API, "Get file permissions" and "Update file permissions".
         """
         with self._using() as shared:
             return await endpoints.change_access(shared, data_file_id, entries=entries)
@@ -409,6 +494,13 @@ class DomoFilesSession:
 
         Returns:
             The permissions as they are now.
+
+        Raises:
+            InvalidArgumentError: An argument can't be right; nothing was sent.
+            ApiError: The server refused or failed; `NotFoundError` where there is no such file.
+            TransportError: No complete answer came.
+
+        Source: Files API, "Get file permissions" and "Update file permissions".
         """
         with self._using() as shared:
             return await endpoints.change_access(shared, data_file_id, principals=principals)
@@ -418,8 +510,18 @@ class DomoFilesSession:
     ) -> SessionId:
         """Open a multipart session for a new data file; it is the caller's to end.
 
+        Args:
+            name: The data file's.
+            content_type: Of the revision that it makes, such as `"text/csv"`.
+            description: The data file's; `None` for none.
+
         Returns:
             The multipart session's id.
+
+        Raises:
+            InvalidArgumentError: An argument can't be right; nothing was sent.
+            ApiError: The server refused or failed.
+            TransportError: No complete answer came.
 
         Source: Multi-part Files API, "Creating a Multi-part Upload Session".
         """
@@ -434,8 +536,19 @@ class DomoFilesSession:
     ) -> SessionId:
         """Open a multipart session for a new revision; it is the caller's to end.
 
+        Args:
+            data_file_id: The data file that gets the revision.
+            name: The data file's.
+            content_type: Of the revision, such as `"text/csv"`.
+            description: The data file's; `None` to send none.
+
         Returns:
             The multipart session's id.
+
+        Raises:
+            InvalidArgumentError: An argument can't be right; nothing was sent.
+            ApiError: The server refused or failed; `NotFoundError` where there is no such file.
+            TransportError: No complete answer came.
 
         Source: Multi-part Files API, "Creating a Multi-part Upload Update Session".
         """
@@ -470,7 +583,10 @@ class DomoFilesSession:
             checksum: SHA-256 in hex; by default computed here, `None` to send none.
 
         Raises:
+            InvalidArgumentError: An argument can't be right; nothing was sent.
             ChecksumMismatchError: The server got other bytes.
+            ApiError: The server refused or failed.
+            TransportError: No complete answer came.
 
         Source: Multi-part Files API, "Uploading File Parts".
         """
@@ -482,7 +598,16 @@ class DomoFilesSession:
     async def commit_multipart_session(self, session_id: str) -> CommittedUpload:
         """Make a revision of a multipart session's parts.
 
+        Args:
+            session_id: Of the multipart session.
+
+        Returns:
+            Ids of the data file and of the revision.
+
         Raises:
+            InvalidArgumentError: An argument can't be right; nothing was sent.
+            ApiError: The server refused.
+            TransportError: The network failed before all was sent; nothing was made.
             OutcomeUnknownError: The answer was lost, and looking didn't tell.
 
         Source: Multi-part Files API, "Completing a Multi-part Upload".
@@ -492,6 +617,14 @@ class DomoFilesSession:
 
     async def abort_multipart_session(self, session_id: str) -> None:
         """Drop a multipart session and its parts.
+
+        Args:
+            session_id: Of the multipart session.
+
+        Raises:
+            InvalidArgumentError: An argument can't be right; nothing was sent.
+            ApiError: The server refused or failed.
+            TransportError: No complete answer came.
 
         Source: Multi-part Files API, "Error Handling and Retry Mechanism".
         """
@@ -505,20 +638,38 @@ class DomoFilesSession:
 
         Args:
             data_file_id: The data file.
-            timeout: Seconds to wait at most.
+            timeout: Seconds to wait at most; with 0 it is looked at once.
+
+        Returns:
+            The data file, now that the scan has found its current revision safe.
 
         Raises:
             ScanRejectedError: The scan refused it.
             ScanTimeoutError: It isn't over.
+            InvalidArgumentError: An argument can't be right; nothing was sent.
+            ApiError: The server refused or failed; `NotFoundError` where there is no such file.
+            TransportError: No complete answer came.
+
+        Source: Files API, "Get file metadata by ID".
         """
         with self._using() as shared:
             return await endpoints.wait_for_scan(shared, data_file_id, timeout=timeout)
 
     async def get_revision(self, data_file_id: int, revision_id: int) -> Revision:
-        """Get one revision's details; -1 is the newest. Product surface only.
+        """Get one revision's details. Product surface only.
+
+        Args:
+            data_file_id: The data file.
+            revision_id: Which of its revisions; -1 for the newest.
+
+        Returns:
+            The revision.
 
         Raises:
             UnsupportedOnSurfaceError: This session is on the app surface.
+            InvalidArgumentError: An argument can't be right; nothing was sent.
+            ApiError: The server refused or failed; `NotFoundError` where it isn't there.
+            TransportError: No complete answer came.
         """
         with self._using() as shared:
             request = requests.get_revision(shared.rules, data_file_id, revision_id)
@@ -527,8 +678,17 @@ class DomoFilesSession:
     async def list_revisions(self, data_file_id: int) -> list[Revision]:
         """Get all revisions' details. Product surface only.
 
+        Args:
+            data_file_id: The data file.
+
+        Returns:
+            Its revisions, as the server orders them.
+
         Raises:
             UnsupportedOnSurfaceError: This session is on the app surface.
+            InvalidArgumentError: An argument can't be right; nothing was sent.
+            ApiError: The server refused or failed; `NotFoundError` where there is no such file.
+            TransportError: No complete answer came.
         """
         with self._using() as shared:
             return await shared.attempts.send(requests.list_revisions(shared.rules, data_file_id))
@@ -536,11 +696,18 @@ class DomoFilesSession:
     async def copy_revision(self, source_id: int, target_id: int) -> int:
         """Copy a data file's current revision as a new one of another. Product surface only.
 
+        Args:
+            source_id: The data file that is copied from.
+            target_id: The data file that gets the revision.
+
         Returns:
             The new revision's id.
 
         Raises:
             UnsupportedOnSurfaceError: This session is on the app surface.
+            InvalidArgumentError: An argument can't be right; nothing was sent.
+            ApiError: The server refused; `NotFoundError` where one of the two isn't there.
+            TransportError: The network failed before all was sent; nothing was made.
             OutcomeUnknownError: The answer was lost, and looking didn't tell.
         """
         with self._using() as shared:
@@ -549,8 +716,17 @@ class DomoFilesSession:
     async def duplicate_file(self, data_file_id: int) -> DataFile:
         """Make a new data file with the same content. Product surface only.
 
+        Args:
+            data_file_id: The data file that is copied.
+
+        Returns:
+            The new data file.
+
         Raises:
             UnsupportedOnSurfaceError: This session is on the app surface.
+            InvalidArgumentError: An argument can't be right; nothing was sent.
+            ApiError: The server refused or failed; `NotFoundError` where there is no such file.
+            TransportError: No complete answer came.
             OutcomeUnknownError: The answer was lost, and looking didn't tell.
         """
         with self._using() as shared:
@@ -559,8 +735,14 @@ class DomoFilesSession:
     async def delete_file(self, data_file_id: int) -> None:
         """Delete a data file with all its revisions for good. Product surface only.
 
+        Args:
+            data_file_id: The data file.
+
         Raises:
             UnsupportedOnSurfaceError: This session is on the app surface.
+            InvalidArgumentError: An argument can't be right; nothing was sent.
+            ApiError: The server refused or failed; `NotFoundError` where there is no such file.
+            TransportError: No complete answer came.
         """
         with self._using() as shared:
             await endpoints.remove(shared, requests.delete_file(shared.rules, data_file_id))
@@ -590,7 +772,9 @@ class DomoFilesSession:
                 private, and an existing one keeps its access.
             content_type: By default guessed from the name.
             data_file_id: The data file that gets a new revision; `None` for a new data file.
-            part_size: Bytes in a part; by default 16 MiB, and more where 10,000 wouldn't do.
+            part_size: Bytes in a part; by default `TransferConfig.part_size`. Where that is `None`,
+                16 MiB, growing where 10,000 might not do, but for what can't be read again half of
+                `TransferConfig.memory_budget` at most.
             progress: Told of each part that the server accepted, on the loop.
             journal: Lets a later run go on where this one ends, should the process die or the
                 network fail; only for what can be read again. Parts that the server has are not
@@ -598,14 +782,24 @@ class DomoFilesSession:
             verify: `"parts"`: each part goes with its SHA-256; `"sha256"`: the whole is compared
                 with what the server stored, too; `"none"`: no checksum at all.
 
+        Returns:
+            What it made, once that is committed and has the access that was asked for.
+
         Raises:
-            InvalidArgumentError: An argument can't be right; nothing was sent.
-            SourceError: The source can't be read, or changed meanwhile; nothing was committed.
+            InvalidArgumentError: An argument, or what a stream gave, can't be right; nothing was
+                committed.
+            SourceError: The source can't be read, changed meanwhile, or is too large; nothing was
+                committed, unless `verify="sha256"` found that out after the commit.
+            ApiError: The server refused or failed; `AuthenticationError` where the credential isn't
+                taken.
+            TransportError: No complete answer came.
             PartUploadError: A part couldn't be sent; nothing was committed.
             OutcomeUnknownError: An answer was lost, and looking didn't tell.
             AccessNotSetError: It is there, but its access isn't what was asked for.
-            ChecksumMismatchError: The server stored something else.
+            ChecksumMismatchError: The server stored something else, or didn't tell what.
             JournalError: The journal can't be used, or somebody else uploads the same with it.
+
+        Source: Files API, "Upload a file" and "Upload a file revision"; Multi-part Files API.
         """
         with self._using() as shared:
             target = uploads.Target(
@@ -652,6 +846,10 @@ class DomoFilesSession:
         Returns:
             An async context manager whose `write` takes bytes, and whose `result` is the
             `UploadResult` afterwards.
+
+        Raises:
+            SessionStateError: The session isn't open, or is another loop's.
+            DomoFilesError: As for `upload`; from the next `write`, or when the block is left.
         """
         self._check()
 
@@ -694,9 +892,18 @@ class DomoFilesSession:
             resume: Leave a hidden partial file beside the destination when it fails, and go on
                 with the one that an earlier failure of the same revision left.
 
+        Returns:
+            What came, and where it is.
+
         Raises:
+            InvalidArgumentError: An argument can't be right; nothing was sent.
             DestinationError: It exists already, or can't be written.
             ChecksumMismatchError: Other bytes came than the server says it has.
+            ApiError: The server refused or failed; `AuthenticationError` where the credential isn't
+                taken.
+            TransportError: No answer came, or not all of it.
+
+        Source: Files API, "Download a file" and "Get file metadata by ID".
         """
         with self._using() as shared:
             return await downloads.download(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
 
-from domo_files_async.bulk.items import fingerprint_of
+from domo_files_async.bulk.items import fingerprint_of, measured, own_name
 from domo_files_async.bulk.journal import LARGE
 from domo_files_async.bulk.urls import open_url
 from domo_files_async.engine.source import guess_type
@@ -132,7 +132,7 @@ async def carry(
     """
     name = item.name
     if name is None and target is None:
-        name = os.path.basename(item.source) or item.source  # noqa: PTH119 - also of a URL
+        name = own_name(item.source)
     content_type = item.content_type or guess_type(name or item.source)
     source: Any
     streamed = journal = None
@@ -176,17 +176,26 @@ async def carry(
             )
         )
         raise
+    sha256 = loaded.sha256 if streamed is None else streamed.hexdigest()
+    if streamed is None and loaded.data is None and await _has_changed(item, loaded, threads):
+        # What was sent was read after what was hashed.
+        sha256 = None
     made = Made(
         data_file_id=result.data_file_id,
         revision_id=result.revision_id,
         size=result.size_bytes,
-        sha256=loaded.sha256 if streamed is None else streamed.hexdigest(),
+        sha256=sha256,
         attempts=result.attempts,
     )
     if item.grants:
         await tell.made(made)
         await set_access(domo, item, made.data_file_id, is_new=False)
     return made
+
+
+async def _has_changed(item: Item, loaded: _Loaded, threads: Executor) -> bool:
+    now = await asyncio.get_running_loop().run_in_executor(threads, measured, item)
+    return now.fingerprint != loaded.fingerprint
 
 
 def goes_in_parts(domo: DomoFilesSession, size: int | None) -> bool:
@@ -229,12 +238,17 @@ async def _hashed(chunks: AsyncIterator[bytes], digest: hashlib._Hash) -> AsyncI
         yield chunk
 
 
+def _at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
 def _load(path: str) -> _Loaded:
     try:
-        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - paths stay as they are given
+        # Whatever waits for a writer would be waited for by all.
+        with open(path, "rb", buffering=0, opener=_at_once) as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
-                return _Loaded(None, None, None, None)
+                raise SourceError(f"{path} is no file: take it out of the job")
             size, fingerprint = status.st_size, fingerprint_of(status)
             if size <= _HELD:
                 data = file.read(_HELD + 1)

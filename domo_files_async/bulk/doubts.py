@@ -5,28 +5,35 @@ Nothing here sends an item: it looks at what the server has, once for all of the
 
 from __future__ import annotations
 
-import os
+import asyncio
 from collections import defaultdict
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from domo_files_async.bulk.items import digest_of, measured, own_name
 from domo_files_async.bulk.plan import Trace, Wanted, match_traces
 from domo_files_async.errors import NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from concurrent.futures import Executor
 
     from domo_files_async.bulk.journal import Journal, Row
     from domo_files_async.bulk.plan import Found
+    from domo_files_async.engine.journal import UploadJournal
     from domo_files_async.models import DataFile, Revision
     from domo_files_async.session import DomoFilesSession
 
-__all__ = ("look_for", "name_of")
+__all__ = ("Twins", "is_list_cut", "look_for", "name_of", "put_away")
+
+_SAMPLE = 10
+"""Files that are looked for in the list: one of them may have been deleted, not all."""
 
 
 def name_of(row: Row) -> str:
     """Give the name that an item's new data file has."""
-    return row.item.name or os.path.basename(row.item.source) or row.item.source  # noqa: PTH119
+    return row.item.name or own_name(row.item.source)
 
 
 async def look_for(
@@ -59,6 +66,76 @@ async def look_for(
         traces = await _new_revisions(domo, journal, target)
         found.update(match_traces(map(_wanted, group), traces))
     return found
+
+
+class Twins:
+    """Tells large files from others of their names and sizes: they weren't hashed when they went.
+
+    Args:
+        threads: Read and hash them.
+    """
+
+    def __init__(self, threads: Executor) -> None:
+        self._threads = threads
+        self._digests: dict[int, str] = {}
+
+    async def is_one(self, row: Row, found: Found) -> bool:
+        """Say whether what was found for an item has other bytes than the item."""
+        there = found.traces[0].revision.sha256_hash_value
+        if row.sha256 is not None or there is None or row.item.is_url or row.item.domo_id:
+            return False
+        if row.number not in self._digests:
+            run = asyncio.get_running_loop().run_in_executor
+            try:
+                digest = await run(self._threads, digest_of, row.item.source)
+            except OSError:
+                return False
+            now = await run(self._threads, measured, row.item)
+            if now.fingerprint != row.known.done_fingerprint:
+                # What was sent isn't there any more, and what is there is sent anyway.
+                return False
+            self._digests[row.number] = digest
+        return self._digests[row.number] != there.lower()
+
+
+async def put_away(uploads: UploadJournal, journal: Journal) -> None:
+    """Close the journal of large uploads without what is known to be there; empty, it goes."""
+    path = Path(uploads.path)
+    if not await asyncio.to_thread(path.exists):
+        return
+    left = 0
+    for one in await uploads.uploads():
+        is_done = one.may_be_made and await journal.ask(
+            "SELECT 1 FROM items WHERE source = ? AND state IN ('uploaded', 'revised')", one.path
+        )
+        if is_done and not one.is_held:
+            await uploads.forget(one.id)
+        else:
+            left += 1
+    await uploads.aclose()
+    if not left:
+        for end in ("", "-wal", "-shm"):
+            await asyncio.to_thread(Path(f"{path}{end}").unlink, missing_ok=True)
+
+
+async def is_list_cut(domo: DomoFilesSession, journal: Journal, *, before: float) -> bool:
+    """Say whether the list of files lacks what is known to be there.
+
+    Args:
+        domo: Where to look.
+        journal: Knows it.
+        before: Only what was made before that time is sure to be shown by now.
+    """
+    rows = await journal.ask(
+        "SELECT data_file_id FROM items WHERE state IN ('uploaded', 'revised') AND target IS NULL "
+        "AND ended < ? ORDER BY ended DESC LIMIT ?",
+        before,
+        _SAMPLE,
+    )
+    if not rows:
+        return False
+    listed = {file.data_file_id for file in await domo.list_files(limit_to_owned=True)}
+    return listed.isdisjoint(number for (number,) in rows)
 
 
 async def _known(journal: Journal, ids: Iterable[int]) -> set[int]:

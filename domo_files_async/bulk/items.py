@@ -5,10 +5,13 @@ Nothing here holds more than one page of items: a million of them are never in m
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import os
 import re
 import stat
 from collections.abc import AsyncIterable, Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING, TypeAlias
 
 import attrs
@@ -17,7 +20,7 @@ from domo_files_async.errors import InvalidArgumentError, SourceError
 from domo_files_async.models import PermissionEntry
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from domo_files_async.models import DataFile
     from domo_files_async.session import DomoFilesSession
@@ -27,11 +30,15 @@ __all__ = (
     "Item",
     "Items",
     "SessionItems",
+    "digest_of",
     "fingerprint_of",
     "from_directory",
     "from_glob",
     "from_session",
+    "is_text",
     "measured",
+    "own_name",
+    "printable",
 )
 
 DOMO = "domo-file:"
@@ -39,18 +46,42 @@ DOMO = "domo-file:"
 
 _FIRST_PRINTABLE = 32
 _CREDENTIAL = re.compile(r"[a-z][a-z0-9+.-]*://[^/@]*:[^/@]*@", re.IGNORECASE)
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_NUMBER = re.compile("[0-9]{1,18}")
+_MOST = 2**63 - 1
+"""The largest number that the journal can hold."""
 _WILD = re.compile(r"[*?\[]")
+
+
+def is_text(value: str) -> bool:
+    """Say whether *value* is Unicode, which a path of undecodable bytes isn't."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _is_encodable(path: str) -> bool:
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _source(value: str | os.PathLike[str]) -> str:
     text = os.fspath(value)
-    if not isinstance(text, str) or not text or "\0" in text:
+    is_path = isinstance(text, str) and (is_text(text) or _is_encodable(text))
+    if not is_path or not text or "\0" in text:
         raise InvalidArgumentError(f"An item's source must be a path or a URL, not {value!r}")
     if _CREDENTIAL.match(text):
         raise InvalidArgumentError(
             "A URL with a credential in it would be kept in the journal: put the credential into "
             "the environment, or into fsspec's configuration"
         )
+    if text.startswith(DOMO) and not _NUMBER.fullmatch(text, len(DOMO)):
+        raise InvalidArgumentError(f"A data file as a source is {DOMO}NUMBER, not {value!r}")
     return text
 
 
@@ -64,19 +95,20 @@ def _entries(value: Iterable[PermissionEntry]) -> tuple[PermissionEntry, ...]:
 
 def _whole(_: object, attribute: attrs.Attribute[int | None], value: int | None) -> None:
     is_number = isinstance(value, int) and not isinstance(value, bool)
-    if value is not None and (not is_number or value < 0):
+    if value is not None and (not is_number or not 0 <= value <= _MOST):
         raise InvalidArgumentError(f"{attribute.name} must be a whole number, not {value!r}")
 
 
 def _words(_: object, attribute: attrs.Attribute[str | None], value: str | None) -> None:
-    if not isinstance(value, str | None):
+    if not isinstance(value, str | None) or (value is not None and not is_text(value)):
         raise InvalidArgumentError(f"{attribute.name} must be a text, not {value!r}")
 
 
 def _text(_: object, attribute: attrs.Attribute[str | None], value: str | None) -> None:
     if value is None:
         return
-    if not isinstance(value, str) or not value or min(map(ord, value)) < _FIRST_PRINTABLE:
+    is_name = isinstance(value, str) and value != "" and is_text(value)
+    if not is_name or min(map(ord, value)) < _FIRST_PRINTABLE:
         raise InvalidArgumentError(
             f"{attribute.name} must be a text without control characters, not {value!r}"
         )
@@ -153,7 +185,10 @@ def from_directory(
     root = os.fspath(folder)
     if not os.path.isdir(root):  # noqa: PTH112 - paths stay as they are given
         raise SourceError(f"{root} is no folder that can be read: check the path")
-    matches = re.compile(_translate(pattern)).fullmatch
+    try:
+        matches = re.compile(_translate(pattern)).fullmatch
+    except re.error as error:
+        raise InvalidArgumentError(f"{pattern!r} is no pattern: {error}") from error
     is_deep = "/" in pattern or "**" in pattern
     return (
         item
@@ -164,6 +199,10 @@ def from_directory(
 
 def from_glob(pattern: str) -> Iterator[Item]:
     """Give the files that a pattern names, such as `data/*.parquet` or `logs/**/*.gz`.
+
+    Args:
+        pattern: With `/` between its parts; `**/`, `*` and `?` mean the same as for
+            `from_directory`. Links that it comes across are left out.
 
     Returns:
         An item a file, which is called as its path below the part without wildcards.
@@ -200,23 +239,39 @@ def _walk(root: str, *, is_deep: bool, follow_symlinks: bool) -> Iterator[Item]:
             entry = next(stack[-1], None)
             if entry is None:
                 stack.pop().close()
-            elif entry.is_dir(follow_symlinks=follow_symlinks):
-                if is_deep and not (follow_symlinks and _was_seen(entry, seen)):
-                    stack.append(os.scandir(entry))
-            elif entry.is_file(follow_symlinks=follow_symlinks):
-                status = entry.stat()
-                yield Item(
-                    source=entry.path,
-                    name=_printable(entry.path[start:].replace(os.sep, "/")),
-                    size=status.st_size,
-                    fingerprint=fingerprint_of(status),
-                )
+                continue
+            # What has gone since it was listed is left out, as if it had gone before.
+            with suppress(FileNotFoundError):
+                if _is(entry.is_dir, follow_symlinks):
+                    if is_deep and not (follow_symlinks and _was_seen(entry, seen)):
+                        stack.append(os.scandir(entry))
+                elif _is(entry.is_file, follow_symlinks):
+                    yield _of_entry(entry, entry.path[start:])
     except OSError as error:
         where = error.filename or root
         raise SourceError(f"{where} can't be listed: {error.strerror or error}") from error
     finally:
         for listing in stack:
             listing.close()
+
+
+def _of_entry(entry: os.DirEntry[str], name: str) -> Item:
+    status = entry.stat()
+    return Item(
+        source=entry.path,
+        name=printable(name.replace(os.sep, "/")),
+        size=status.st_size,
+        fingerprint=fingerprint_of(status),
+    )
+
+
+def _is(kind: Callable[..., bool], follow_symlinks: bool) -> bool:
+    try:
+        return kind(follow_symlinks=follow_symlinks)
+    except OSError as error:
+        if error.errno == errno.ELOOP:  # a link that leads to itself
+            return False
+        raise
 
 
 def _was_seen(entry: os.DirEntry[str], seen: set[tuple[int, int]]) -> bool:
@@ -229,14 +284,29 @@ def _was_seen(entry: os.DirEntry[str], seen: set[tuple[int, int]]) -> bool:
     return False
 
 
-def _printable(name: str) -> str:
-    known = name.encode("utf-8", "replace").decode()
-    return "".join(one if ord(one) >= _FIRST_PRINTABLE else "_" for one in known)
+def printable(name: str) -> str:
+    """Give a file's name as a data file can have it: without controls and undecodable bytes."""
+    return _UNPRINTABLE.sub("_", name.encode("utf-8", "replace").decode())
+
+
+def own_name(source: str) -> str:
+    """Give the name of a path, or of a URL, as a data file can have it."""
+    return printable(os.path.basename(source) or source)  # noqa: PTH119 - also of a URL
 
 
 def fingerprint_of(status: os.stat_result) -> str:
     """Give what differs once a file has changed: its size and the time of the change."""
     return f"{status.st_size}:{status.st_mtime_ns}"
+
+
+def digest_of(path: str) -> str:
+    """Give the SHA-256 of a file; called in a thread.
+
+    Raises:
+        OSError: It can't be read.
+    """
+    with open(path, "rb") as file:  # noqa: PTH123 - paths stay as they are given
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def measured(item: Item) -> Item:
@@ -284,7 +354,7 @@ def _of_file(file: DataFile, revisions: str) -> Item:
     number = 0 if current is None else current.data_file_revision_id
     return Item(
         source=f"{DOMO}{file.data_file_id}",
-        name=_printable(file.name) or None,
+        name=printable(file.name) or None,
         content_type=None if current is None else current.content_type,
         size=None if current is None else current.size_bytes,
         fingerprint=f"{revisions}:{number}",

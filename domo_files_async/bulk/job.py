@@ -16,6 +16,7 @@ from domo_files_async.bulk.monitor import Monitor, read_status
 from domo_files_async.bulk.options import Options
 from domo_files_async.bulk.outcomes import Planned
 from domo_files_async.bulk.plan import Action, Revise, SetAccess, Skip, decide
+from domo_files_async.bulk.records import IS_THERE, SEND_AGAIN
 from domo_files_async.bulk.report import Report
 from domo_files_async.bulk.run import Run
 from domo_files_async.engine.journal import UploadJournal
@@ -243,28 +244,27 @@ class Job:
             self._run.park()
 
     async def resolve(self, source: str, *, data_file_id: int | None) -> None:
-        """Decide what became of an item that failed, or whose outcome is unknown.
+        """Decide what became of an item that ended otherwise than it should.
 
         Args:
             source: The item's.
             data_file_id: The data file that it became; `None` if it isn't there, so that the next
-                run sends it again, also where it failed for good.
+                run sends it again, also where it failed for good. What was done, and what waits
+                for a person, is then made anew: the data file that it was is forgotten.
 
         Raises:
-            InvalidArgumentError: There is no such item that failed, or of unknown outcome.
+            InvalidArgumentError: There is no such item that was done, failed, or is unknown.
         """
         rows = await self._journal.ask(
-            "SELECT number FROM items WHERE source = ? AND state IN ('unknown', 'failed')", source
+            "SELECT number FROM items WHERE source = ? AND state NOT IN ('new', 'started')", source
         )
         if not rows:
-            raise InvalidArgumentError(f"No item of {source} failed or has an unknown outcome")
+            raise InvalidArgumentError(f"No item of {source} has ended: run the job first")
         for (number,) in rows:
-            await self._journal.write(
-                "UPDATE items SET state = CASE WHEN ? IS NULL THEN 'new' WHEN target IS NULL "
-                "THEN 'uploaded' ELSE 'revised' END, data_file_id = coalesce(?, data_file_id), "
-                "error = NULL WHERE number = ?",
-                (data_file_id, data_file_id, number),
-            )
+            if data_file_id is None:
+                await self._journal.write(SEND_AGAIN, (number,))
+            else:
+                await self._journal.write(IS_THERE, (data_file_id, number))
 
     async def status(self) -> JobStatus:
         """Say how far it is; also while another process runs it."""

@@ -19,7 +19,7 @@ from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 import attrs
 
-from domo_files_async.bulk.items import Item
+from domo_files_async.bulk.items import Item, is_text
 from domo_files_async.bulk.plan import Failure, Known, State
 from domo_files_async.engine.database import PATIENCE, prepare
 from domo_files_async.errors import JournalError
@@ -187,7 +187,7 @@ class Journal:
             JournalError: It can't be written.
         """
         done = asyncio.get_running_loop().create_future()
-        self._waiting.append((statement, values, done))
+        self._waiting.append((statement, tuple(map(_readable, values)), done))
         if self._writing is None:
             self._writing = asyncio.create_task(self._write_all())
         await done
@@ -205,7 +205,7 @@ class Journal:
 
     async def ask(self, question: str, *values: Any) -> list[tuple[Any, ...]]:
         """Give the rows of a question in SQL; for what is short."""
-        return await self._do(self._ask, question, values)
+        return await self._do(self._ask, question, tuple(map(_kept, values)))
 
     async def look(self, question: str, *values: Any) -> list[tuple[Any, ...]]:
         """Give the rows of a question in SQL that may take long: nobody waits for it."""
@@ -214,7 +214,7 @@ class Journal:
     async def counts(self) -> Mapping[str, tuple[int, int]]:
         """Give how many items are in each state, and their bytes."""
         rows = await self.look(
-            "SELECT state, count(*), coalesce(sum(coalesce(size, sent_size, 0)), 0) FROM items "
+            "SELECT state, count(*), coalesce(sum(coalesce(sent_size, size, 0)), 0) FROM items "
             "GROUP BY state"
         )
         return {state: (count, size) for state, count, size in rows}
@@ -283,7 +283,8 @@ class Journal:
             import fcntl  # noqa: PLC0415 - not on every system
         except ImportError:
             return
-        path = f"{self.path}-lock"
+        # Whoever comes by a link runs the same job.
+        path = f"{os.path.realpath(self.path)}-lock"
         while self._lock is None:
             lock = open(path, "ab")  # noqa: SIM115, PTH123 - held until the release
             try:
@@ -379,13 +380,16 @@ def _values(item: Item) -> tuple[Any, ...]:
     )
 
 
-def _kept(text: str) -> str | bytes:
+def _kept(value: Any) -> Any:
     # A path of undecodable bytes is no text for SQLite.
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return os.fsencode(text)
-    return text
+    return os.fsencode(value) if isinstance(value, str) and not is_text(value) else value
+
+
+def _readable(value: Any) -> Any:
+    # An error's words have such a path in them.
+    if isinstance(value, str) and not is_text(value):
+        return value.encode(errors="backslashreplace").decode()
+    return value
 
 
 def _row(found: tuple[Any, ...]) -> Row:

@@ -19,6 +19,7 @@ from domo_files_async.errors import (
     ChecksumMismatchError,
     DomoFilesError,
     InvalidArgumentError,
+    SourceError,
     TransportError,
 )
 
@@ -139,7 +140,8 @@ async def carry_revisions(
         await journal.write(
             "UPDATE items SET data_file_id = ? WHERE number = ?", (target, row.number)
         )
-    assert target is not None
+    if target is None:
+        raise SourceError(f"Data file {source_id} has no revision there that could be moved")
     stored = await domo.get_file(target, expand=("revisions",))
     made_here = _compare(revisions, _in_order(stored), done, sent, target)
     for number in [one for one, known in done.items() if known is None]:

@@ -41,7 +41,9 @@ class Outcome:
         because: Why it was skipped, or what to know of it besides.
         size_bytes: Bytes that were sent.
         sha256: Of them, in lower-case hex, where it was computed.
-        attempts: How often its requests that carry bytes were sent.
+        attempts: How often the uploads that succeeded sent parts, or their one body. What was found
+            by looking counts once at most, and what failed doesn't. Of what the journal tells, such
+            as what was done before, the sum that it kept of all runs.
         elapsed: Seconds.
     """
 
@@ -64,7 +66,8 @@ class Planned:
 
     Attributes:
         item: The item.
-        action: `"upload"`, `"revise"` or `"skip"`.
+        action: `"upload"`, `"revise"`, `"access"` (it is there, and only its access and its grants
+            are left to set) or `"skip"`.
         because: Why.
         data_file_id: The data file that would be revised, or that it is already.
     """

@@ -20,11 +20,13 @@ __all__ = (
     "AGAIN",
     "FAILED_LATER",
     "HELD",
+    "IS_THERE",
     "LEFT",
     "LOST",
     "NEW",
     "OPEN",
     "REST",
+    "SEND_AGAIN",
     "TODO",
     "Records",
     "Teller",
@@ -43,9 +45,10 @@ TODO = (
     f"OR ({_DONE} AND {_CHANGED}))"
 )
 FAILED_LATER = "state = 'failed' AND failure = 'later' AND run = ?"
-AGAIN = f"is_large = ? AND (state IN ('new', 'made') OR ({FAILED_LATER}))"
-LEFT = "state IN ('new', 'made')"
+LEFT = f"(state IN ('new', 'made') OR ({_DONE} AND {_CHANGED}))"
+"""What was added, or found to have changed, once its turn was over."""
 NEW = f"is_large = ? AND {LEFT}"
+AGAIN = f"is_large = ? AND ({LEFT} OR ({FAILED_LATER}))"
 LOST = "state = 'unknown' AND run = ?"
 REST = (
     "run IS NOT ? AND (state = 'unknown' OR "
@@ -73,6 +76,16 @@ _UNKNOWN = (
     "UPDATE items SET state = 'unknown', run = ?, error = ?, because = ?, ended = ?, elapsed = ? "
     "WHERE number = ?"
 )
+IS_THERE = (
+    "UPDATE items SET state = CASE WHEN target IS NULL THEN 'uploaded' ELSE 'revised' END, "
+    "data_file_id = ?, needs_access = 0, failure = NULL, error = NULL WHERE number = ?"
+)
+_IS_GONE = f"({_DONE} OR state = 'made' OR (state = 'failed' AND failure = 'person'))"
+SEND_AGAIN = (
+    f"UPDATE items SET data_file_id = CASE WHEN {_IS_GONE} THEN NULL ELSE data_file_id END, "  # noqa: S608 - of this package's own words
+    f"needs_access = CASE WHEN {_IS_GONE} THEN 0 ELSE needs_access END, "
+    "state = 'new', failure = NULL, error = NULL WHERE number = ?"
+)
 _RESET = (
     "UPDATE items SET state = CASE needs_access WHEN 1 THEN 'made' ELSE 'new' END WHERE number = ?"
 )
@@ -91,13 +104,12 @@ class Records:
         self.run = run
 
     @staticmethod
-    async def begin(journal: Journal, now: float) -> tuple[int, float | None]:
-        """Begin a run; give its number, and when the one before was last seen alive."""
-        question = "SELECT coalesce(max(run), 0) + 1, max(alive) FROM runs"
-        ((number, alive),) = await journal.ask(question)
+    async def begin(journal: Journal, now: float) -> int:
+        """Begin a run; give its number."""
+        ((number,),) = await journal.ask("SELECT coalesce(max(run), 0) + 1 FROM runs")
         statement = "INSERT INTO runs (run, began, alive) VALUES (?, ?, ?)"
         await journal.write(statement, (number, now, now))
-        return number, alive
+        return int(number)
 
     async def alive(self) -> None:
         """Keep that the run is alive."""

@@ -56,13 +56,19 @@ class Report:
     def write_html(self, path: str | os.PathLike[str]) -> None:
         """Write one page that needs nothing besides itself.
 
+        Args:
+            path: The file; replaced where it is there.
+
         Raises:
             DestinationError: It can't be written.
         """
         _write(path, write_page(self.figures, title=Path(self.path).name))
 
     def write_json(self, path: str | os.PathLike[str]) -> None:
-        """Write the numbers.
+        """Write the numbers as JSON.
+
+        Args:
+            path: The file; replaced where it is there.
 
         Raises:
             DestinationError: It can't be written.
@@ -70,7 +76,10 @@ class Report:
         _write(path, json.dumps(attrs.asdict(self.figures), default=str, indent=1) + "\n")
 
     def write_csv(self, path: str | os.PathLike[str]) -> None:
-        """Write a line an item: what became of it.
+        """Write a line an item, as CSV: what became of it.
+
+        Args:
+            path: The file; replaced where it is there.
 
         Raises:
             DestinationError: It can't be written.
@@ -85,6 +94,9 @@ class Report:
         """Write what became what, as CSV, or as JSON where the path ends in `.json`.
 
         A line a revision where items came from another instance, else a line an item.
+
+        Args:
+            path: The file; replaced where it is there.
 
         Raises:
             DestinationError: It can't be written.

@@ -11,13 +11,12 @@ from __future__ import annotations
 import asyncio
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from domo_files_async.bulk.carry import Made, carry, goes_in_parts, set_access
-from domo_files_async.bulk.doubts import look_for, name_of
+from domo_files_async.bulk.doubts import Twins, is_list_cut, look_for, name_of, put_away
 from domo_files_async.bulk.guard import Guard, ServerTime
 from domo_files_async.bulk.lanes import Lanes
 from domo_files_async.bulk.migrate import carry_revisions
@@ -78,6 +77,7 @@ _AHEAD = 1000
 """Outcomes that wait for whoever reads them."""
 _ERRORS = 1000
 """Errors that are kept until they are told at the end; of others only the words are."""
+_CUT = "Whether it is there isn't known: the server doesn't list all of its data files"
 _CLOSED = "The job, or its session, was closed while it was run: run it again, and it goes on"
 
 
@@ -126,12 +126,12 @@ class Run:
         self._settled = asyncio.Event()
         self._time = ServerTime(domo)
         self._records = Records(journal, 0)
-        self._dead_for = 0.0
         self._lost_at = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing: asyncio.Task[None] | None = None
         self._because = "ended early"
         self._errors: dict[int, DomoFilesError] = {}
+        self._twins = Twins(self._threads)
 
     def park(self) -> None:
         """Begin nothing more; small items that are under way are finished, large ones parked."""
@@ -144,10 +144,7 @@ class Run:
             DomoFilesError: The whole job is wrong, and what.
         """
         await self._journal.claim()
-        now = time.time()
-        number, alive = await Records.begin(self._journal, now)
-        self._records = Records(self._journal, number)
-        self._dead_for = max(0.0, now - alive) if alive else self._options.settle
+        self._records = Records(self._journal, await Records.begin(self._journal, time.time()))
         work = asyncio.create_task(self._work())
         work.add_done_callback(lambda _: self._outcomes.put_nowait(None))
         self._tasks = {work, asyncio.create_task(self._beat())}
@@ -183,18 +180,8 @@ class Run:
         self._threads.shutdown(wait=False)
         await self._records.over(self._because)
         await self._sample()
-        await self._put_away()
+        await put_away(self._uploads, self._journal)
         await self._journal.release()
-
-    async def _put_away(self) -> None:
-        """Close the journal of large uploads; where none is under way, it goes."""
-        path = Path(self._uploads.path)
-        if await asyncio.to_thread(path.exists):
-            left = await self._uploads.uploads()
-            await self._uploads.aclose()
-            if not left:
-                for end in ("", "-wal", "-shm"):
-                    await asyncio.to_thread(Path(f"{path}{end}").unlink, missing_ok=True)
 
     async def _beat(self) -> None:
         while True:
@@ -213,7 +200,8 @@ class Run:
     async def _work(self) -> None:
         try:
             doubtful = await self._look_at_doubts()
-            settling = asyncio.create_task(self._settle(doubtful, self._dead_for))
+            # How long ago they were sent isn't known: the clock may have been set since.
+            settling = asyncio.create_task(self._settle(doubtful, 0.0))
             try:
                 await self._lanes.run(TODO)
                 await settling
@@ -385,8 +373,10 @@ class Run:
         unseen = []
         for row in rows:
             one = found[row.number]
-            if one.is_certain:
+            if one.is_certain and not await self._twins.is_one(row, one):
                 await self._found(row, one)
+            elif one.is_certain:
+                unseen.append(row)
             elif one.traces:
                 ids = ", ".join(str(trace.data_file_id) for trace in one.traces)
                 said = f"Whether it is there isn't known: data files {ids} look like it"
@@ -438,14 +428,23 @@ class Run:
                 await self._lanes.wait(left * share)
                 rows = await self._look(rows)
             else:
-                for row in () if is_last else rows:
-                    if row.because != HELD:
-                        await self._records.reset(row)
+                await self._give_up(() if is_last else rows)
         except DomoFilesError as error:
             self._halt(error)
         finally:
             self._doubtful = set()
             self._settled.set()
+
+    async def _give_up(self, rows: Sequence[Row]) -> None:
+        """Take what no look saw for not made, unless the server doesn't show all that there is."""
+        is_cut = bool(rows) and await is_list_cut(
+            self._domo, self._journal, before=time.time() - self._options.settle
+        )
+        for row in rows:
+            if is_cut and row.flight_target is None:
+                await self._records.unknown(row, _CUT, row.elapsed, because=row.because)
+            elif row.because != HELD:
+                await self._records.reset(row)
 
     async def _tell_recorded(self, where: str, *values: Any, now: bool) -> None:
         """Give the outcomes that the journal has, whether they came about now or before."""

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from domo_files_async.bulk.items import measured
-from domo_files_async.bulk.plan import State
-from domo_files_async.errors import DomoFilesError
+from domo_files_async.bulk.items import digest_of, measured
+from domo_files_async.errors import DomoFilesError, NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
@@ -128,11 +127,11 @@ async def _differences(
     def differ(kind: DifferenceKind, detail: str) -> Difference:
         return Difference(item=item, kind=kind, detail=detail, data_file_id=number)
 
-    if number is None or row.known.state is State.FAILED:
+    if number is None or not row.known.state.is_done:
         said = f": {row.known.error}" if row.known.error else ""
         yield differ(DifferenceKind.UNDONE, f"it is {row.known.state}{said}")
         return
-    file = files.get(number)
+    file = files.get(number) or await _looked_up(domo, number)
     if file is None:
         yield differ(DifferenceKind.MISSING, f"data file {number} isn't there")
         return
@@ -149,6 +148,14 @@ async def _differences(
         detail = await _read_back(domo, number, revision)
         if detail:
             yield differ(DifferenceKind.DIFFERS, detail)
+
+
+async def _looked_up(domo: DomoFilesSession, data_file_id: int) -> DataFile | None:
+    """Ask for a data file that isn't in a list: lists may be cut."""
+    try:
+        return await domo.get_file(data_file_id, expand=_EXPAND)
+    except NotFoundError:
+        return None
 
 
 def _read_again(stored: list[Revision], *, all_of_them: bool) -> list[Revision]:
@@ -225,15 +232,10 @@ async def _expected(row: Row, *, thorough: bool) -> tuple[_Expected, bool]:
     if row.sha256 is not None and not changed and not thorough:
         return sent, False
     try:
-        digest = await asyncio.to_thread(_digest, item.source)
+        digest = await asyncio.to_thread(digest_of, item.source)
     except OSError:
         return sent, changed
     return _Expected(row.known.revision_id, now.size, digest, None), changed
-
-
-def _digest(path: str) -> str:
-    with open(path, "rb") as file:  # noqa: PTH123 - paths stay as they are given
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 async def _read_back(domo: DomoFilesSession, number: int, revision: Revision) -> str:

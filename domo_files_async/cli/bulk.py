@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 import typer
 
 from domo_files_async import bulk
+from domo_files_async.bulk.items import printable
 from domo_files_async.cli import running
 from domo_files_async.cli.credentials import Settings
 from domo_files_async.cli.live import described, followed
@@ -262,17 +263,17 @@ def verify(
     """Compare what a job left with what the server has; 1 if anything isn't as it should be."""
 
     async def work() -> int:
-        found = 0
+        found: set[str] = set()
         async with (
             open_session(local, user, url, surface) as domo,
             bulk.Job(_existing(job)) as opened,
         ):
             async for one in bulk.verify(opened, domo, thorough=thorough):
-                found += 1
+                found.add(one.item.key)
                 text = f"{one.kind:8} {one.item.source}: {one.detail}"
                 show(one, as_json=as_json, text=text)
             items = (await opened.status()).items
-        said = f"{items - found:,} of {items:,} files are there as they should be"
+        said = f"{items - len(found):,} of {items:,} files are there as they should be"
         say(said if found else f"All {items:,} files are there as they should be", as_json=True)
         return int(bool(found))
 
@@ -371,7 +372,7 @@ def _items(source: str) -> Iterable[Item]:
         return bulk.from_directory(path)
     if path.is_file() or not glob.has_magic(source):
         # What isn't there is an item that fails.
-        return [bulk.Item(source=source, name=path.name)]
+        return [bulk.Item(source=source, name=printable(path.name))]
     return _matching(source)
 
 

@@ -60,6 +60,9 @@ async def run_on_dask(
         lease: Seconds after which a worker that doesn't answer is believed dead.
         lease_bytes: Bytes of items that a worker has at a time, or one item that is larger.
 
+    Returns:
+        The outcomes, as `Job.run` gives them.
+
     Raises:
         InvalidArgumentError: The client isn't asynchronous, or a number is out of its range.
         DomoFilesError: See `Job.run`.

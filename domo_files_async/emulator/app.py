@@ -184,15 +184,40 @@ class Emulator:
         return f"{self.url}/#key={self._console.key}"
 
     def credential(self, name: str) -> str:
-        """Give a user's credential, the same for both surfaces."""
+        """Give a user's credential, the same for both surfaces.
+
+        Args:
+            name: The user's; who wasn't named before comes into being.
+
+        Returns:
+            What `DeveloperToken` and `AppSession` take.
+        """
         return self._store.user(name).credential
 
     def user_id(self, name: str) -> int:
-        """Give a user's id; a user comes into being when first named."""
+        """Give a user's id.
+
+        Args:
+            name: The user's; who wasn't named before comes into being.
+
+        Returns:
+            The id, as `PermissionEntry` takes it.
+        """
         return self._store.user(name).id
 
     def auth(self, name: str, surface: Surface | None = None) -> Auth:
-        """Give a user's credential: a `DeveloperToken`, on the app surface an `AppSession`."""
+        """Give a user's credential: a `DeveloperToken`, on the app surface an `AppSession`.
+
+        Args:
+            name: The user's; who wasn't named before comes into being.
+            surface: Which of the two; `None` for the product surface.
+
+        Returns:
+            The credential, as a session takes it.
+
+        Raises:
+            InvalidArgumentError: *surface* is something else.
+        """
         from domo_files_async.emulator import conveniences  # noqa: PLC0415 - a server needs none
 
         return conveniences.make_auth(self.credential(name), surface)
@@ -200,7 +225,19 @@ class Emulator:
     def session(
         self, name: str, *, surface: Surface | None = None, **options: Any
     ) -> DomoFilesSession:
-        """Give a session of a user's on this emulator; *options* are the session's own."""
+        """Give a session of a user's on this emulator.
+
+        Args:
+            name: The user's; who wasn't named before comes into being.
+            surface: Which of the two; `None` for the product surface.
+            options: Keywords of `DomoFilesSession`, but for `auth`.
+
+        Returns:
+            A session that isn't entered yet.
+
+        Raises:
+            InvalidArgumentError: The emulator wasn't entered yet, or an argument can't be right.
+        """
         from domo_files_async.emulator import conveniences  # noqa: PLC0415 - a server needs none
 
         return conveniences.make_session(self.url, self.credential(name), surface, **options)
@@ -225,7 +262,14 @@ class Emulator:
         return {file.id: [one.id for one in file.revisions] for file in self._store.files.values()}
 
     async def content(self, data_file_id: int, revision_id: int | None = None) -> bytes:
-        """Give the bytes of a revision, by default of the current one.
+        """Give the bytes of a revision.
+
+        Args:
+            data_file_id: The data file.
+            revision_id: Which revision; `None` for the current one.
+
+        Returns:
+            All of them.
 
         Raises:
             KeyError: There is none.

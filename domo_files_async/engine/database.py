@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -17,6 +18,8 @@ __all__ = ("PATIENCE", "WAY_OUT", "prepare")
 
 PATIENCE = 30.0
 """Seconds that a write waits for those of other processes."""
+_HEADER = 100
+"""Bytes that a file of SQLite's begins with; it takes a shorter one for an empty one."""
 WAY_OUT = "Nothing was overwritten: give another path, or move this file away"
 
 
@@ -44,6 +47,8 @@ def prepare(
     """
     if _is_ours(connection, path, kind, (application, version)):
         return
+    if 0 < os.path.getsize(path) < _HEADER:  # noqa: PTH202 - also of a text
+        raise JournalError(f"{path} is damaged: it ends within its first bytes. {WAY_OUT}")
     import sqlite3  # noqa: PLC0415 - who keeps no journal doesn't wait for it
 
     deadline = time.monotonic() + PATIENCE

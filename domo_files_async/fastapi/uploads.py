@@ -71,6 +71,9 @@ async def upload_from(
         verify: See `DomoFilesSession.upload`.
         stall: Most seconds to wait for the client's next bytes.
 
+    Returns:
+        What the upload made.
+
     Raises:
         UploadRefusedError: The body is too large, too slow, incomplete, or not what it says.
         DomoFilesError: The upload failed; nothing was committed, or the error says so.

@@ -183,8 +183,16 @@ async def test_what_was_refused_for_good_is_sent_again_once_a_person_says_so(
     await job.resolve(str(source), data_file_id=None)
     (outcome,) = await do(job, product)
     assert outcome.status == "uploaded"
+    # Somebody deleted it there.
+    await product.delete_file(outcome.data_file_id)
+    (skipped,) = await do(job, product)
+    assert skipped.status == "skipped"
+    await job.resolve(str(source), data_file_id=None)
     with pytest.raises(InvalidArgumentError, match="No item"):
         await job.resolve(str(source), data_file_id=None)
+    (again,) = await do(job, product)
+    assert again.status == "uploaded"
+    assert [*emulator.files] == [again.data_file_id]
 
 
 @pytest.mark.parametrize(
@@ -559,8 +567,8 @@ async def test_a_change_that_cannot_be_written_is_told_and_the_next_one_is_writt
     try:
         with pytest.raises(JournalError):
             await journal.write("UPDATE nothing SET size = ?", (1,))
-        with pytest.raises(UnicodeEncodeError):
-            await journal.write("UPDATE items SET size = ?", ("\udcff",))
+        with pytest.raises(OverflowError):
+            await journal.write("UPDATE items SET size = ?", (2**70,))
         await journal.write("UPDATE items SET size = ?", (1,))
     finally:
         await journal.close()

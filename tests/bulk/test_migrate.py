@@ -133,7 +133,7 @@ async def test_faults_on_both_sides_leave_no_difference(emulator, other, job):
         assert [one async for one in bulk.verify(job, target, thorough=True)] == []
 
 
-async def test_a_missing_file_and_a_flipped_byte_are_found_in_one_request(
+async def test_a_missing_file_and_a_flipped_byte_are_found_in_a_request_and_one_for_what_is_missing(
     ends, emulator, other, job
 ):
     source, target = ends
@@ -145,7 +145,7 @@ async def test_a_missing_file_and_a_flipped_byte_are_found_in_one_request(
     before = len(other.requests)
     found = {(one.data_file_id, str(one.kind)) async for one in bulk.verify(job, target)}
     assert found == {(gone, "missing"), (flipped, "differs")}
-    assert [one.operation for one in other.requests[before:]] == ["list_files"]
+    assert [one.operation for one in other.requests[before:]] == ["list_files", "get_file"]
 
 
 async def test_a_byte_that_rots_on_the_server_is_found_by_reading_it(
