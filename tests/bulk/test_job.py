@@ -195,6 +195,71 @@ async def test_what_was_refused_for_good_is_sent_again_once_a_person_says_so(
     assert [*emulator.files] == [again.data_file_id]
 
 
+async def test_what_changed_and_is_told_once_its_turn_is_over_is_sent_in_the_same_run(
+    job, product, emulator, tmp_path, do
+):
+    paths = [tmp_path / "a", tmp_path / "b"]
+    for path in paths:
+        path.write_bytes(b"1")
+    await job.add([bulk.Item(source=path) for path in paths])
+    await do(job, product)
+    for path in paths:
+        path.write_bytes(b"second")
+    second = asyncio.Event()
+
+    async def in_another_order():
+        yield bulk.Item(source=paths[1])
+        await second.wait()
+        yield bulk.Item(source=paths[0])
+
+    async def first_page():
+        await job.add([bulk.Item(source=paths[1])])
+        await job.add(in_another_order())
+
+    adding = asyncio.create_task(first_page())
+    revised = []
+    async for outcome in job.run(product):
+        if outcome.status == "revised":
+            revised.append(outcome.item.source)
+            second.set()
+    await adding
+    assert revised == [str(paths[1]), str(paths[0])]
+    assert all(len(one) == 2 for one in emulator.files.values())
+    status = await job.status()
+    assert (status.done, status.items) == (2, 2)
+
+
+async def test_a_job_that_is_run_through_a_link_is_the_same(job, product, emulator, path, tmp_path):
+    link = tmp_path / "link"
+    link.symlink_to(path)
+    (tmp_path / "a").write_bytes(b"1")
+    await job.add([bulk.Item(source=tmp_path / "a")])
+    async with bulk.Job(link) as other:
+        async for _ in job.run(product):
+            with pytest.raises(JournalError, match="Another process"):
+                await anext(other.run(product))
+    assert len(emulator.files) == 1
+
+
+async def test_a_journal_that_was_cut_short_is_damaged(path):
+    path.write_bytes(b"S")
+    with pytest.raises(JournalError, match="damaged"):
+        async with bulk.Job(path):
+            pass
+    assert path.read_bytes() == b"S"
+
+
+async def test_what_is_made_and_waits_for_its_access_is_not_as_it_should_be(
+    job, product, emulator, do, tmp_path
+):
+    (tmp_path / "a").write_bytes(b"1")
+    await job.add([bulk.Item(source=tmp_path / "a")])
+    await do(job, product)
+    await job.journal.write("UPDATE items SET state = 'made', needs_access = 1", ())
+    (difference,) = [one async for one in bulk.verify(job, product)]
+    assert (difference.kind, difference.detail) == ("undone", "it is made")
+
+
 @pytest.mark.parametrize(
     ("status", "ended", "kind"),
     [(429, "failed", RateLimitedError), (503, "unknown", OutcomeUnknownError)],

@@ -92,6 +92,62 @@ async def test_a_lost_answer_to_a_revision_is_found_among_the_revisions(
     assert emulator.files[there] == [emulator.files[there][0], outcome.revision_id]
 
 
+async def test_a_large_file_of_the_same_name_and_size_is_not_taken_for_ours(
+    job, product, do, emulator, tmp_path
+):
+    (tmp_path / "a").write_bytes(b"ours")
+    await job.add([bulk.Item(source=tmp_path / "a")])
+    (outcome,) = await do(job, product)
+    # A large one isn't hashed before it goes.
+    forgotten = "UPDATE items SET state = 'started', data_file_id = NULL, sha256 = NULL"
+    await job.journal.write(forgotten, ())
+    (outcome,) = await do(job, product, settle=0.1)
+    assert (outcome.status, outcome.because) == ("uploaded", "found after it was interrupted")
+    await job.journal.write(forgotten, ())
+    await product.delete_file(outcome.data_file_id)
+    other = await product.upload_file(b"else", name="a")
+    (outcome,) = await do(job, product, settle=0.1)
+    assert outcome.status == "uploaded"
+    assert outcome.data_file_id != other
+    assert await emulator.content(outcome.data_file_id) == b"ours"
+    assert len(emulator.files) == 2
+
+
+async def test_what_a_cut_list_does_not_show_is_not_taken_for_not_made(
+    job, product, do, emulator, tmp_path
+):
+    for number in range(8):
+        (tmp_path / f"{number}").write_bytes(b"%d" % number)
+    await product.upload_file(b"old", name="old")
+    await job.add(bulk.from_directory(tmp_path, pattern="[0-6]"))
+    await do(job, product)
+    emulator.behaviour.most_listed = 1
+    emulator.faults.add("upload_file", reset="after")
+    await job.add([bulk.Item(source=tmp_path / "7")])
+    (lost,) = [one for one in await do(job, product, settle=0.0) if one.status != "skipped"]
+    assert lost.status == "unknown"
+    assert len(emulator.files) == 9
+    said = {one.item.source: one.detail async for one in bulk.verify(job, product)}
+    assert [*said] == [str(tmp_path / "7")]
+    emulator.behaviour.most_listed = None
+    assert "unknown" not in {str(one.status) for one in await do(job, product)}
+    assert len(emulator.files) == 9
+
+
+async def test_a_clock_that_was_set_makes_nothing_twice(job, product, do, emulator, tmp_path):
+    (tmp_path / "a").write_bytes(b"late")
+    await job.add([bulk.Item(source=tmp_path / "a")])
+    (outcome,) = await do(job, product)
+    await job.journal.write("UPDATE items SET state = 'started', data_file_id = NULL", ())
+    await job.journal.write("UPDATE runs SET alive = alive - 3600", ())
+    revision = emulator._store.files[outcome.data_file_id].revisions[0]
+    revision.hidden_for = 1_000
+    # Looks without waits would be over long before.
+    asyncio.get_running_loop().call_later(0.1, setattr, revision, "hidden_for", 0)
+    (again,) = await do(job, product, settle=1.0)
+    assert again.data_file_id == outcome.data_file_id
+
+
 @pytest.fixture
 async def twins(job, product, do, tmp_path, emulator):
     """Give two items that leave the same: one is done, the other was being sent at a kill."""
