@@ -319,7 +319,7 @@ def resolve(
     send_again: Annotated[bool, typer.Option("--send-again", help="It isn't there.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Decide what became of a file that failed for good, or whose outcome is unknown."""
+    """Decide what became of a file that ended otherwise than it should."""
     if (made is None) == (not send_again):
         raise InvalidArgumentError("Say either --made ID or --send-again")
 
