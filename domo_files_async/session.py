@@ -829,6 +829,7 @@ class DomoFilesSession:
         data_file_id: int | None = None,
         part_size: int | None = None,
         progress: ProgressFunction | None = None,
+        journal: UploadJournal | None = None,
         verify: Verify = "parts",
     ) -> AbstractAsyncContextManager[UploadWriter]:
         """Open an upload to be written to: commit on a clean exit, abort on an exception.
@@ -841,6 +842,8 @@ class DomoFilesSession:
             data_file_id: See `upload`.
             part_size: See `upload`.
             progress: See `upload`.
+            journal: `None`: what is written can't be read again, so that no later process could
+                go on with it.
             verify: See `upload`.
 
         Returns:
@@ -848,10 +851,16 @@ class DomoFilesSession:
             `UploadResult` afterwards.
 
         Raises:
+            InvalidArgumentError: There is a *journal*.
             SessionStateError: The session isn't open, or is another loop's.
             DomoFilesError: As for `upload`; from the next `write`, or when the block is left.
         """
         self._check()
+        if journal is not None:
+            raise InvalidArgumentError(
+                "A journal is for what can be read again, and what is written can't: write it to a "
+                "file and upload that, or leave the journal out"
+            )
 
         def run(chunks: AsyncIterator[memoryview]) -> Awaitable[UploadResult]:
             return self.upload(
@@ -866,7 +875,7 @@ class DomoFilesSession:
                 verify=verify,
             )
 
-        return open_writer(run)
+        return open_writer(run, self._check)
 
     async def download(
         self,

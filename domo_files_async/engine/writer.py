@@ -156,8 +156,15 @@ class UploadWriter:
 @asynccontextmanager
 async def open_writer(
     upload: Callable[[AsyncIterator[memoryview]], Awaitable[UploadResult]],
+    check: Callable[[], object],
 ) -> AsyncIterator[UploadWriter]:
-    """Open the push side of *upload*, a function that uploads an iterator's chunks."""
+    """Open the push side of *upload*, a function that uploads an iterator's chunks.
+
+    Args:
+        upload: Uploads them.
+        check: Raises where the session isn't open any more.
+    """
+    check()
     writer = UploadWriter()
 
     async def run() -> UploadResult:

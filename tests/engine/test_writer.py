@@ -10,6 +10,7 @@ from domo_files_async import (
     PermissionDeniedError,
     SessionStateError,
     TransferConfig,
+    UploadJournal,
 )
 
 DATA = os.urandom(5120)
@@ -95,6 +96,21 @@ async def test_a_writer_that_outlives_its_session_says_so(emulator):
     with pytest.raises(SessionStateError, match="its session was closed"):
         await opened.__aexit__(None, None, None)
     assert not emulator.files
+
+
+async def test_a_writer_is_not_begun_after_its_session(emulator):
+    async with emulator.session("ada") as domo:
+        late = domo.open_upload("x", journal=None)
+    with pytest.raises(SessionStateError):
+        async with late:
+            pass
+    assert not emulator.requests
+
+
+async def test_a_journal_is_refused(domo, emulator, tmp_path):
+    with pytest.raises(InvalidArgumentError, match="journal"):
+        domo.open_upload("x", journal=UploadJournal(tmp_path / "j"))
+    assert not emulator.requests
 
 
 async def test_a_revision_can_be_written(domo, emulator):
