@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeAlias
 
 from domo_files_async.engine.partial import Partial
-from domo_files_async.engine.views import is_open_for
-from domo_files_async.errors import DestinationError, InvalidArgumentError
+from domo_files_async.engine.views import checked_now, is_open_for
+from domo_files_async.errors import DestinationError, DomoFilesError, InvalidArgumentError
 from domo_files_async.planning.names import safe_file_name
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class SyncWriter(Protocol):
 
 
 class AsyncWriter(Protocol):
-    """An asynchronous writable."""
+    """An asynchronous writable; its `write` is an `async def`, or it seems to block."""
 
     def write(self, data: bytes, /) -> Awaitable[object]: ...
 
@@ -234,6 +234,8 @@ class WriterDestination:
                 await self._writer.write(data)
             else:
                 await self._threads.run(self._write_all, data)
+        except DomoFilesError:
+            raise
         except (OSError, ValueError) as error:
             # A closed file says so with a ValueError.
             raise DestinationError(
@@ -271,7 +273,7 @@ class WriterDestination:
         view = memoryview(data)
         while view:
             # A raw file may take less than it is given; others say nothing of it.
-            count = self._writer.write(view)
+            count = checked_now(self._writer.write(view))
             view = view[len(view) if count is None else count :]
 
 

@@ -22,7 +22,7 @@ import aiofiles.threadpool
 import attrs
 
 from domo_files_async.engine.threads import update_digest
-from domo_files_async.engine.views import checked_chunk, is_open_for, view_of
+from domo_files_async.engine.views import checked_chunk, checked_now, is_open_for, view_of
 from domo_files_async.errors import (
     DomoFilesError,
     InvalidArgumentError,
@@ -73,7 +73,7 @@ class SyncFile(Protocol):
 
 
 class AsyncFile(Protocol):
-    """An asynchronous binary file object."""
+    """An asynchronous binary file object; its `read` is an `async def`, or it seems to block."""
 
     def read(self, size: int, /) -> Awaitable[bytes]: ...
 
@@ -319,16 +319,27 @@ async def open_source(source: UploadInput, threads: Threads, buffers: Buffers) -
     if isinstance(given, io.TextIOBase) or isinstance(getattr(given, "encoding", None), str):
         raise InvalidArgumentError(f"{given!r} gives text, not bytes: open it in binary mode")
     read = getattr(given, "read", None)
-    if inspect.iscoroutinefunction(read):
-        return await _open_async_file(given, threads)
-    if callable(read):
-        return await _open_file(given, threads)
+    if _takes_size(read):
+        is_async = inspect.iscoroutinefunction(read)
+        return await (_open_async_file if is_async else _open_file)(given, threads)
     if hasattr(given, "__aiter__"):
         return StreamSource(aiter(given), name=None)
     raise InvalidArgumentError(
         f"A {type(given).__name__} can't be uploaded: give a path, bytes, a binary file object "
         "or an async iterator of bytes"
     )
+
+
+def _takes_size(read: Any) -> bool:
+    """Say whether this reads as a file does; some that are iterated over read only as a whole."""
+    try:
+        inspect.signature(read).bind(_READ_SIZE)
+    except TypeError:
+        return False
+    except ValueError:
+        # Some built-in functions don't say what they take.
+        return True
+    return True
 
 
 async def _open_path(path: str | os.PathLike[str], threads: Threads, buffers: Buffers) -> Source:
@@ -468,8 +479,8 @@ async def _open_file(file: Any, threads: Threads) -> Source:
 
 
 def _measure(file: Any, lock: threading.Lock) -> tuple[int, int, object]:
-    start = file.tell()
-    end = file.seek(0, os.SEEK_END)
+    start = checked_now(file.tell())
+    end = checked_now(file.seek(0, os.SEEK_END))
     if end is None:  # SpooledTemporaryFile said nothing before Python 3.11
         end = file.tell()
     file.seek(start)

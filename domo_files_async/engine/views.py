@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 from domo_files_async.errors import InvalidArgumentError
 
-__all__ = ("checked_chunk", "is_open_for", "view_of")
+__all__ = ("checked_chunk", "checked_now", "is_open_for", "view_of")
 
 
 def checked_chunk(chunk: object) -> memoryview:
@@ -18,8 +19,25 @@ def checked_chunk(chunk: object) -> memoryview:
     view = view_of(chunk)
     if view is not None:
         return view
+    checked_now(chunk)
     raise InvalidArgumentError(
         f"The source gave {type(chunk).__name__} where bytes were due: is it in text mode?"
+    )
+
+
+def checked_now(answer: Any) -> Any:
+    """Give what a plain function of the caller's returned, if it is there already.
+
+    Raises:
+        InvalidArgumentError: It is still to be awaited.
+    """
+    if not inspect.isawaitable(answer):
+        return answer
+    if inspect.iscoroutine(answer):
+        answer.close()
+    raise InvalidArgumentError(
+        f"A plain function gave a {type(answer).__name__}, which is to be awaited: make it an "
+        "`async def`, or it is taken for one that blocks, and called in a thread"
     )
 
 

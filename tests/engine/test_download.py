@@ -81,6 +81,16 @@ async def test_a_writable_gets_the_bytes(domo, data_file_id):
     assert plain.getvalue() == asynchronous.data == DATA
 
 
+class HandingSink(AsyncSink):
+    def write(self, data):
+        return super().write(data)
+
+
+async def test_a_plain_function_that_writes_later_is_refused_in_words(domo, data_file_id):
+    with pytest.raises(InvalidArgumentError, match="`async def`"):
+        await domo.download(data_file_id, HandingSink())
+
+
 async def test_an_empty_file_is_a_file(domo, tmp_path):
     uploaded = await domo.upload(b"", name="x")
     result = await domo.download(uploaded.data_file_id, tmp_path / "x")

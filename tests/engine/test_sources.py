@@ -60,6 +60,53 @@ async def test_an_asynchronous_reader_is_a_stream(domo, emulator):
     assert await emulator.content(result.data_file_id) == DATA
 
 
+class Whole:
+    """Gives its bytes one after the other, or all of them at once: no file, which takes a size."""
+
+    async def __aiter__(self):
+        yield DATA[:3000]
+        yield DATA[3000:]
+
+    async def read(self, *, decode=False):
+        raise AssertionError(decode)
+
+
+async def test_what_reads_only_as_a_whole_is_iterated_over(domo, emulator):
+    first = await domo.upload(Whole(), name="x")
+    for upload in (domo.upload, domo.upload_file):
+        async with domo.open_download(first.data_file_id) as stream:
+            copy = await upload(stream, name="copy")
+        made = copy if isinstance(copy, int) else copy.data_file_id
+        assert await emulator.content(made) == DATA
+
+
+class Handing:
+    """Its read is a plain function, and what it returns is to be awaited."""
+
+    def __init__(self, data):
+        self._reader = AsyncReader(data)
+
+    def read(self, size):
+        return self._reader.read(size)
+
+
+class HandingSeekable(Handing):
+    """The same of all that a file can do."""
+
+    def seek(self, offset, whence=0):
+        return self._reader.read(offset + whence)
+
+    def tell(self):
+        return self._reader.read(0)
+
+
+async def test_a_plain_function_that_reads_later_is_refused_in_words(domo, emulator):
+    for source in (Handing(DATA), HandingSeekable(DATA)):
+        with pytest.raises(InvalidArgumentError, match="`async def`"):
+            await domo.upload(source, name="x")
+    assert emulator.requests == []
+
+
 class Exhausted(io.RawIOBase):
     def readable(self):
         return True
