@@ -22,7 +22,13 @@ import aiofiles.threadpool
 import attrs
 
 from domo_files_async.engine.threads import update_digest
-from domo_files_async.engine.views import checked_chunk, checked_now, is_open_for, view_of
+from domo_files_async.engine.views import (
+    checked_chunk,
+    checked_now,
+    is_open_for,
+    takes_size,
+    view_of,
+)
 from domo_files_async.errors import (
     DomoFilesError,
     InvalidArgumentError,
@@ -319,7 +325,7 @@ async def open_source(source: UploadInput, threads: Threads, buffers: Buffers) -
     if isinstance(given, io.TextIOBase) or isinstance(getattr(given, "encoding", None), str):
         raise InvalidArgumentError(f"{given!r} gives text, not bytes: open it in binary mode")
     read = getattr(given, "read", None)
-    if _takes_size(read):
+    if takes_size(read):
         is_async = inspect.iscoroutinefunction(read)
         return await (_open_async_file if is_async else _open_file)(given, threads)
     if hasattr(given, "__aiter__"):
@@ -328,18 +334,6 @@ async def open_source(source: UploadInput, threads: Threads, buffers: Buffers) -
         f"A {type(given).__name__} can't be uploaded: give a path, bytes, a binary file object "
         "or an async iterator of bytes"
     )
-
-
-def _takes_size(read: Any) -> bool:
-    """Say whether this reads as a file does; some that are iterated over read only as a whole."""
-    try:
-        inspect.signature(read).bind(_READ_SIZE)
-    except TypeError:
-        return False
-    except ValueError:
-        # Some built-in functions don't say what they take.
-        return True
-    return True
 
 
 async def _open_path(path: str | os.PathLike[str], threads: Threads, buffers: Buffers) -> Source:

@@ -7,7 +7,7 @@ from typing import Any
 
 from domo_files_async.errors import InvalidArgumentError
 
-__all__ = ("checked_chunk", "checked_now", "is_open_for", "view_of")
+__all__ = ("checked_chunk", "checked_now", "is_open_for", "takes_size", "view_of")
 
 
 def checked_chunk(chunk: object) -> memoryview:
@@ -49,6 +49,18 @@ def is_open_for(file: object, *modes: str) -> bool:
     """
     mode = getattr(file, "mode", None)
     return isinstance(mode, str) and "+" not in mode and mode.startswith(modes)
+
+
+def takes_size(read: Any) -> bool:
+    """Say whether this reads as a file does; some that are iterated over read only as a whole."""
+    try:
+        inspect.signature(read).bind(1)
+    except TypeError:
+        return False
+    except ValueError:
+        # Some built-in functions don't say what they take.
+        return True
+    return True
 
 
 def view_of(data: Any) -> memoryview | None:
