@@ -19,7 +19,7 @@ from domo_files_async.bulk.journal import LARGE
 from domo_files_async.bulk.urls import state_of
 from domo_files_async.dask.words import Parts
 from domo_files_async.engine import endpoints
-from domo_files_async.engine.groups import task_group
+from domo_files_async.engine.groups import TaskGroup
 from domo_files_async.engine.source import guess_type
 from domo_files_async.engine.target import Naming, Target
 from domo_files_async.errors import DomoFilesError, OutcomeUnknownError, SourceError
@@ -156,7 +156,7 @@ async def _have_sent(crew: Sender, pieces: Pieces, session_id: str, content_type
 
         return await crew.have_sent(order)
 
-    async with task_group() as group:
+    async with TaskGroup() as group:
         tasks = [group.create_task(send(first)) for first in range(1, plan.count + 1, each)]
     await asyncio.sleep(max(0.0, max(task.result()[1] for task in tasks) - time.monotonic()))
     return sum(task.result()[0] for task in tasks)

@@ -7,9 +7,9 @@ whoever has one gives it back soon; and the next parts are read and hashed while
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from domo_files_async.engine.groups import task_group
+from domo_files_async.engine.groups import TaskGroup
 from domo_files_async.engine.shared import ABORT_WITHIN
 from domo_files_async.errors import (
     AccessNotSetError,
@@ -40,7 +40,7 @@ from domo_files_async.planning.retry import GONE, is_answer_lost, is_mendable
 from domo_files_async.protocol import requests
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Coroutine
 
     from domo_files_async.engine.journal import Entry
     from domo_files_async.engine.outcomes import Inquiry
@@ -52,6 +52,8 @@ if TYPE_CHECKING:
     from domo_files_async.transport.body import Body
 
 __all__ = ("MultipartUpload",)
+
+Deed: TypeAlias = "Callable[[], None]"
 
 _AHEAD = 2
 """Parts that may be read and hashed while all permits are in use."""
@@ -113,6 +115,13 @@ class MultipartUpload:
             DomoFilesError: It failed; the multipart session was aborted.
         """
         try:
+            await self._run()
+        finally:
+            # Its traceback leads here.
+            self._lost = None
+
+    async def _run(self) -> None:
+        try:
             if self._ledger.resumed and self._ledger.session_id is not None:
                 self._take_up()
             while not self._ledger.state.is_end:
@@ -163,13 +172,16 @@ class MultipartUpload:
 
     async def _open(self) -> None:
         # Cancelled or not, a multipart session whose id reaches us is aborted.
-        creating = self._shared.owned.start(self._create())
+        creating = self._shared.owned.start(_create(self._shared, self._opening, self._transfer))
         try:
             session_id = await asyncio.shield(creating)
         except asyncio.CancelledError:
-            aborting = self._shared.owned.start(self._abort_created(creating))
+            aborting = self._shared.owned.start(_abort_created(self._shared, creating))
             await asyncio.wait({aborting}, timeout=ABORT_WITHIN)
             raise
+        finally:
+            # Its error's traceback holds this frame.
+            del creating
         self._inquiry.session_id = session_id
         if self._entry is not None and self._entry.since is None:
             self._entry.since = self._shared.clock.since(self._inquiry.began)
@@ -178,18 +190,6 @@ class MultipartUpload:
             # Whoever finds it in the journal can end it.
             self._shared.open_sessions.pop(session_id, None)
         self._shared.emit(SessionCreated(session_id=session_id, transfer=self._transfer))
-
-    async def _create(self) -> SessionId:
-        session_id = await self._shared.attempts.send(self._opening)
-        self._shared.open_sessions[session_id] = self._transfer
-        return session_id
-
-    async def _abort_created(self, creating: asyncio.Task[SessionId]) -> None:
-        try:
-            session_id = await creating
-        except Exception:  # noqa: BLE001 - the caller is cancelled, and nothing was opened
-            return
-        await self._shared.abort(session_id)
 
     async def _send_parts(self, first: deeds.SendPart) -> None:
         try:
@@ -203,7 +203,7 @@ class MultipartUpload:
     async def _send_offered(self, first: deeds.SendPart) -> None:
         room = self._shared.limits.room(_AHEAD)
         action: deeds.Action | None = first
-        async with task_group() as group:
+        async with TaskGroup() as group:
             while isinstance(action, deeds.SendPart):
                 await room.enter()
                 part = await self._supply.take(action)
@@ -212,10 +212,7 @@ class MultipartUpload:
                 else:
                     if not self._ledger.ended:
                         self._advance(deeds.PlanGrown(part.size))
-                    # A task that is cancelled before it begins runs nothing but its callbacks.
-                    task = group.create_task(self._part(action.index, part))
-                    task.add_done_callback(_then(part.release))
-                    task.add_done_callback(_then(room.leave))
+                    _begin(group, self._part(action.index, part), part.release, room.leave)
                 action = next(iter(self._ledger.next_actions()), None)
 
     async def _lose_session(self) -> None:
@@ -275,10 +272,7 @@ class MultipartUpload:
                 await self._supply.check()
             if self._is_session_lost(error):
                 raise _SessionLostError from error
-            failed = PartUploadError(index=index, attempts=attempts, cause=error)
-            if isinstance(error, ChecksumMismatchError) and self._shared.is_behind_dev_proxy:
-                failed.args = (f"{failed}. {_DEV_PROXY}",)
-            raise failed from error
+            raise self._part_failed(index, attempts, error) from error
         finally:
             self.attempts += attempts
         self._advance(deeds.PartAccepted(index, size, checksum))
@@ -293,6 +287,12 @@ class MultipartUpload:
             )
         )
         self._report()
+
+    def _part_failed(self, index: int, attempts: int, error: DomoFilesError) -> PartUploadError:
+        failed = PartUploadError(index=index, attempts=attempts, cause=error)
+        if isinstance(error, ChecksumMismatchError) and self._shared.is_behind_dev_proxy:
+            failed.args = (f"{failed}. {_DEV_PROXY}",)
+        return failed
 
     def _report(self) -> None:
         ledger = self._ledger
@@ -408,8 +408,31 @@ class MultipartUpload:
                 self._shared.emit(Parked(session_id=self._session_id, transfer=self._transfer))
 
 
+# These two may outlive a cancelled upload, and don't keep its source.
+async def _create(shared: Shared, opening: Request[SessionId], transfer: int | None) -> SessionId:
+    session_id = await shared.attempts.send(opening)
+    shared.open_sessions[session_id] = transfer
+    return session_id
+
+
+async def _abort_created(shared: Shared, creating: asyncio.Task[SessionId]) -> None:
+    try:
+        session_id = await creating
+    except Exception:  # noqa: BLE001 - the caller is cancelled, and nothing was opened
+        return
+    await shared.abort(session_id)
+
+
 class _SessionLostError(Exception):
     """The multipart session of an earlier run is gone."""
+
+
+def _begin(group: TaskGroup, work: Coroutine[Any, Any, None], *deeds: Deed) -> None:
+    """Begin work, and do *deeds* when it is over; what it raises isn't held here."""
+    task = group.create_task(work)
+    for deed in deeds:
+        # A task that is cancelled before it begins runs nothing but its callbacks.
+        task.add_done_callback(_then(deed))
 
 
 def _then(deed: Callable[[], None]) -> Callable[[object], None]:

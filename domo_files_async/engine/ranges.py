@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from domo_files_async.engine.groups import task_group
+from domo_files_async.engine.groups import TaskGroup
 from domo_files_async.errors import ApiError, TransportError, UnexpectedResponseError
 from domo_files_async.events import RequestRetried
 from domo_files_async.planning.ranges import RANGE_SIZE, Ranges, Validators
@@ -124,7 +124,7 @@ class Fetch:
     _comes_fast: bool = attrs.field(default=True, init=False)
     _turn: asyncio.Lock = attrs.field(factory=asyncio.Lock, init=False)
     _moved: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
-    _group: asyncio.TaskGroup = attrs.field(init=False)
+    _group: TaskGroup = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.digest = self.make_digest()
@@ -154,7 +154,7 @@ class Fetch:
         has_changed = False
         while True:
             try:
-                async with task_group() as self._group:
+                async with TaskGroup() as self._group:
                     self._start_worker()
                     self._follow()
             except _UnrangedError as refused:

@@ -144,6 +144,8 @@ class StreamCutter:
         finally:
             if self._pump.done() and not self._pump.cancelled():
                 self._pump.exception()
+            # Its error's traceback leads here.
+            self._pump = None
             self._close_unit(is_end=True)
             while self._ready:
                 self._ready.popleft().release()

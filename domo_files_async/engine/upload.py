@@ -197,12 +197,18 @@ class _Upload:
         )
         if self.verify != "sha256":
             return await self._multipart(ledger, supply, None)
-        digesting = asyncio.create_task(self._digest(source))
+        digesting = [asyncio.create_task(self._digest(source))]
+
+        async def digest() -> str:
+            return await digesting[0]
+
         try:
-            return await self._multipart(ledger, supply, lambda: digesting)
+            return await self._multipart(ledger, supply, digest)
         finally:
-            digesting.cancel()
-            await asyncio.wait({digesting})
+            digesting[0].cancel()
+            await asyncio.wait(digesting)
+            # Its error's traceback holds this frame.
+            digesting.clear()
 
     async def _found(self, source: RereadableSource | BytesSource) -> UploadResult | None:
         """Find what a simple upload made whose answer no one saw."""

@@ -144,33 +144,38 @@ class Attempts:
         on_retry: OnRetry | None,
     ) -> T:
         attempt, renewed = 1, False
-        while True:
-            await self._limits.wait_hold()
-            asked = self._renewal.now
-            began = asyncio.get_running_loop().time()
-            try:
-                value = await once(attempt)
-            except DomoFilesError as error:
-                failure = error
-            else:
-                self._budget.give_back()
-                return value
-            if _is_one_too_many(failure):
-                self._limits.refuse(began)
-            may_go_again = resendable or isinstance(failure, ConnectError)
-            is_refused = (
-                isinstance(failure, AuthenticationError) and failure.status == _UNAUTHORIZED
-            )
-            if is_refused and not renewed and may_go_again and await self._renewal.renew(asked):
-                renewed = True
-                continue
-            verdict = self._decide(failure, attempt, repeatable=request.repeatable)
-            if verdict is None or not may_go_again:
-                raise failure
-            delay = self._spend(verdict)
-            self._tell(request, attempt, delay, failure, on_retry)
-            await self._limits.rest(self._sleep(delay))
-            attempt += 1
+        failure: DomoFilesError | None = None
+        try:
+            while True:
+                await self._limits.wait_hold()
+                asked = self._renewal.now
+                began = asyncio.get_running_loop().time()
+                try:
+                    value = await once(attempt)
+                except DomoFilesError as error:
+                    failure = error
+                else:
+                    self._budget.give_back()
+                    return value
+                if _is_one_too_many(failure):
+                    self._limits.refuse(began)
+                may_go_again = resendable or isinstance(failure, ConnectError)
+                is_refused = (
+                    isinstance(failure, AuthenticationError) and failure.status == _UNAUTHORIZED
+                )
+                if is_refused and not renewed and may_go_again and await self._renewal.renew(asked):
+                    renewed = True
+                    continue
+                verdict = self._decide(failure, attempt, repeatable=request.repeatable)
+                if verdict is None or not may_go_again:
+                    raise failure
+                delay = self._spend(verdict)
+                self._tell(request, attempt, delay, failure, on_retry)
+                await self._limits.rest(self._sleep(delay))
+                attempt += 1
+        finally:
+            # Its traceback holds this frame: whatever was to be sent would wait for a collection.
+            del failure
 
     def judge(self, failure: DomoFilesError, *, attempt: int) -> float | None:
         """Say how many seconds to wait before a stream that broke off goes on; `None`: it ends.

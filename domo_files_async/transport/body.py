@@ -199,7 +199,9 @@ class Outgoing:
             if not self.is_done:
                 self._task.cancel()
             await asyncio.wait({self._task})
-        self._body = self._held = None
+        self._body = self._held = self._task = None
+        # Their tracebacks lead here, so that all of it would wait for a garbage collection.
+        self.source_error = self.write_error = None
 
     def level(self) -> int:
         """Count the bytes on their way."""

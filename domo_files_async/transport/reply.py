@@ -196,7 +196,10 @@ class ReplyStream:
             if self._intake is not None:
                 self._intake.came += len(chunk)
             return chunk
-        raise failure
+        try:
+            raise failure
+        finally:
+            del failure
 
     @property
     def sent(self) -> int:
@@ -222,7 +225,10 @@ class ReplyStream:
             self._intake = Intake(answer, answer.content_length if is_framed else None)
             return
         # Raised out here, it has no context that would hold the request's headers.
-        raise outgoing.source_error or failure
+        try:
+            raise outgoing.source_error or failure
+        finally:
+            del failure
 
     def _metered(self) -> AbstractContextManager[None]:
         return nullcontext() if self._meter is None else self._meter.metered(self._outgoing.taken)

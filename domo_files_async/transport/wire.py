@@ -297,7 +297,10 @@ class Wire:
             )
         except _NotRepeatedError as error:
             failure = error.failure
-        raise failure
+        try:
+            raise failure
+        finally:
+            del failure
 
     def _usable_client(self) -> aiohttp.ClientSession:
         if self._client is None or self._client.closed:
