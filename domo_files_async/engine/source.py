@@ -25,7 +25,9 @@ from domo_files_async.engine.threads import update_digest
 from domo_files_async.engine.views import (
     checked_chunk,
     checked_now,
+    describe,
     is_open_for,
+    name_of,
     takes_size,
     view_of,
 )
@@ -191,7 +193,7 @@ class AsyncFileSource:
         self._file = file
         self._start = start
         self._lock = asyncio.Lock()
-        self._what = _describe(file, name)
+        self._what = describe(file, name)
         self.size = size
         self.name = name
         self.content_type: str | None = None
@@ -285,9 +287,11 @@ class StreamSource:
         self.content_type: str | None = None
 
     async def chunks(self) -> AsyncIterator[memoryview]:
-        """Give what the producer gives."""
+        """Give what the producer gives; asking for the next lets go of the one before."""
         async for chunk in self._chunks:
-            yield checked_chunk(chunk)
+            # A bytearray can't be emptied while it is looked at.
+            with checked_chunk(chunk) as view:
+                yield view
 
     async def check(self) -> None:
         """Find nothing: it can't be read again."""
@@ -452,8 +456,8 @@ def _locked_reader(file: Any, start: int, lock: threading.Lock) -> Callable[[int
 
 
 async def _open_file(file: Any, threads: Threads) -> Source:
-    name = _name_of(file)
-    what = _describe(file, name)
+    name = name_of(file)
+    what = describe(file, name)
     lock = threading.Lock()
     with _translated(what):
         if is_open_for(file, "w", "a", "x"):
@@ -482,9 +486,9 @@ def _measure(file: Any, lock: threading.Lock) -> tuple[int, int, object]:
 
 
 async def _open_async_file(file: Any, threads: Threads) -> Source:
-    name = _name_of(file)
+    name = name_of(file)
     can_seek = hasattr(file, "seek") and hasattr(file, "tell")
-    with _translated(_describe(file, name)):
+    with _translated(describe(file, name)):
         if can_seek and hasattr(file, "seekable"):
             answer = file.seekable()
             can_seek = await answer if inspect.isawaitable(answer) else answer
@@ -556,14 +560,3 @@ def _read_types() -> None:
 def guess_type(name: object) -> str | None:
     """Guess a content type from a name, if it is one."""
     return mimetypes.guess_type(name)[0] if isinstance(name, str) else None
-
-
-def _name_of(file: object) -> str | None:
-    name = getattr(file, "name", None)
-    if isinstance(name, str) and name and not name.startswith("<"):
-        return PurePath(name).name or None
-    return None
-
-
-def _describe(file: object, name: str | None) -> str:
-    return name or f"the {type(file).__name__}"

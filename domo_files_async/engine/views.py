@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import inspect
+from pathlib import PurePath
 from typing import Any
 
 from domo_files_async.errors import InvalidArgumentError
 
-__all__ = ("checked_chunk", "checked_now", "is_open_for", "takes_size", "view_of")
+__all__ = (
+    "checked_chunk",
+    "checked_now",
+    "describe",
+    "is_open_for",
+    "name_of",
+    "takes_size",
+    "view_of",
+)
 
 
 def checked_chunk(chunk: object) -> memoryview:
@@ -79,3 +88,16 @@ def view_of(data: Any) -> memoryview | None:
         raise InvalidArgumentError(
             f"The bytes of this {type(data).__name__} don't lie side by side: give bytes(…) of it"
         ) from error
+
+
+def name_of(file: object) -> str | None:
+    """Give a file's name without its folder, if it has one."""
+    name = getattr(file, "name", None)
+    if isinstance(name, str) and name and not name.startswith("<"):
+        return PurePath(name).name or None
+    return None
+
+
+def describe(file: object, name: str | None) -> str:
+    """Say how errors call a file."""
+    return name or f"the {type(file).__name__}"

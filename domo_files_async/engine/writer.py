@@ -54,7 +54,7 @@ class UploadWriter:
         """Upload *chunk* after those before it; waits while the memory budget is full.
 
         Args:
-            chunk: Bytes of any number; they may be changed once this returned.
+            chunk: Bytes of any number; once this returned, they may be changed or dropped.
 
         Raises:
             SessionStateError: The upload's `async with` was left, or a write was cancelled before:
@@ -70,6 +70,8 @@ class UploadWriter:
             self._check_whole()
             if view:
                 await self._hand_over(view)
+        # Its buffer can be emptied now. One whose write was cancelled may still be read.
+        view.release()
 
     async def chunks(self) -> AsyncIterator[memoryview]:
         """Give what is written; asking for the next says that the one before was taken."""

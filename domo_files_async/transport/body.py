@@ -280,10 +280,11 @@ class Outgoing:
         left = body.size
         try:
             while (chunk := await self._next(chunks)) is not None:
-                if left is not None:
-                    left -= len(chunk)
-                    self._check(left >= 0, "more")
-                await self._write_slices(writer, chunk)
+                with chunk:
+                    if left is not None:
+                        left -= len(chunk)
+                        self._check(left >= 0, "more")
+                    await self._write_slices(writer, chunk)
             self._check(not left, "fewer")
         finally:
             close = getattr(chunks, "aclose", None)

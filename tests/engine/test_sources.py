@@ -264,6 +264,34 @@ async def test_whatever_is_like_bytes_is_uploaded_as_its_bytes(domo, emulator, d
     assert await emulator.content(made.data_file_id) == bytes(data)
 
 
+@pytest.mark.parametrize("size", [10, 5000, 200_000])
+@pytest.mark.parametrize("way", ["upload", "upload_file"])
+async def test_a_stream_may_empty_what_it_gave(domo, emulator, size, way):
+    async def chunks():
+        buffer = bytearray()
+        for fill in range(3):
+            buffer += bytes([fill]) * size
+            yield buffer
+            buffer.clear()
+
+    made = await getattr(domo, way)(chunks(), name="x")
+    expected = b"".join(bytes([fill]) * size for fill in range(3))
+    content = await emulator.content(made if way == "upload_file" else made.data_file_id)
+    assert content == expected
+
+
+async def test_a_stream_may_use_a_view_that_it_gave(domo, emulator):
+    async def chunks():
+        with memoryview(DATA) as view:
+            for _ in range(2):
+                yield view
+
+    for upload in (domo.upload, domo.upload_file):
+        made = await upload(chunks(), name="x")
+        content = await emulator.content(made if isinstance(made, int) else made.data_file_id)
+        assert content == DATA * 2
+
+
 async def test_bytes_that_dont_lie_side_by_side_are_refused(domo, emulator):
     data = memoryview(DATA)[::2]
 

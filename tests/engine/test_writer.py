@@ -49,6 +49,18 @@ async def test_a_buffer_may_be_changed_once_it_was_written(domo, emulator):
     assert await emulator.content(writer.result.data_file_id) == expected
 
 
+@pytest.mark.parametrize("size", [10, 5000])
+async def test_a_buffer_may_be_emptied_once_it_was_written(domo, emulator, size):
+    buffer = bytearray()
+    async with domo.open_upload("x") as writer:
+        for fill in range(4):
+            buffer += bytes([fill]) * size
+            await writer.write(buffer)
+            buffer.clear()
+    expected = b"".join(bytes([fill]) * size for fill in range(4))
+    assert await emulator.content(writer.result.data_file_id) == expected
+
+
 async def test_an_exception_publishes_nothing(domo, emulator):
     with pytest.raises(KeyError, match="mine"):
         async with domo.open_upload("x") as writer:
