@@ -11,7 +11,6 @@ from domo_files_async.bulk.urls import read_range, state_of
 from domo_files_async.engine.bodies import HeldBody
 from domo_files_async.engine.parts import ByteParts, RereadParts
 from domo_files_async.engine.source import BytesSource, StreamSource, open_source
-from domo_files_async.engine.threads import sha256_hex
 from domo_files_async.errors import DomoFilesError, PartUploadError, SourceChangedError, SourceError
 from domo_files_async.events import PartSent, PartStarted
 from domo_files_async.planning.ledger import SendPart
@@ -117,7 +116,7 @@ async def _of_url(
             if await asyncio.to_thread(state_of, url) != (parts.plan.size, parts.item.fingerprint):
                 raise _changed(parts)
             data = await asyncio.to_thread(read_range, url, part.offset, part.size)
-            checksum = await shared.threads.run_on((), sha256_hex, [memoryview(data)])
+            checksum = await shared.threads.sha256_hex((), [memoryview(data)])
             yield part, HeldBody([memoryview(data)]), checksum
 
 

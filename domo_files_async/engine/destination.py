@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeAlias
 
 from domo_files_async.engine.partial import Partial
+from domo_files_async.engine.threads import TURN
 from domo_files_async.engine.views import checked_now, is_open_for
 from domo_files_async.errors import DestinationError, DomoFilesError, InvalidArgumentError
 from domo_files_async.planning.names import safe_file_name
@@ -142,7 +143,9 @@ class FileDestination:
             DestinationError: It can't be read.
         """
         with self._translated():
-            await self._threads.run_on((lease,), self._opened.digest, digest, stop, lease.view)
+            while digest.at < stop:
+                turn = min(stop, digest.at + TURN)
+                await self._threads.run_on((lease,), self._opened.digest, digest, turn, lease.view)
 
     async def restart(self) -> bool:
         """Forget what is there; say whether that could be done."""

@@ -11,7 +11,6 @@ from domo_files_async.engine.bodies import HeldBody
 from domo_files_async.engine.outcomes import Inquiry, listed, send_once
 from domo_files_async.engine.simple import SimpleUpload, simple_body
 from domo_files_async.engine.source import UNTYPED, guess_type, open_source
-from domo_files_async.engine.threads import sha256_hex
 from domo_files_async.engine.views import view_of
 from domo_files_async.errors import (
     ApiError,
@@ -133,7 +132,7 @@ async def upload_part(
         shared.rules, session_id, index, content_type=content_type, checksum=digest
     )
     if isinstance(checksum, _Compute):
-        digest = await shared.threads.run_on((), sha256_hex, [view])
+        digest = await shared.threads.sha256_hex((), [view])
     request = requests.upload_part(
         shared.rules, session_id, index, content_type=content_type, checksum=digest
     )

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from domo_files_async.engine.source import BytesSource, StreamSource
-from domo_files_async.engine.threads import sha256_hex
 from domo_files_async.errors import InvalidArgumentError, SourceChangedError
 
 if TYPE_CHECKING:
@@ -72,7 +71,7 @@ async def fingerprint(
             )
         return before
     if isinstance(source, BytesSource):
-        digest = await shared.threads.run(sha256_hex, [source.view])
+        digest = await shared.threads.sha256_hex((), [source.view])
     else:
         with await shared.buffers.lease(2 * shared.buffers.chunk) as lease:
             digest = await source.digest(0, source.size, lease)

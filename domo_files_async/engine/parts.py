@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 import attrs
 
 from domo_files_async.engine.bodies import HeldBody, RereadBody
-from domo_files_async.engine.threads import sha256_hex, update_digest
 
 if TYPE_CHECKING:
     import hashlib
@@ -81,7 +80,7 @@ class ByteParts:
 
         async def prepare() -> Ready:
             hashed = self._hashed
-            checksum = await self._shared.threads.run_on((), sha256_hex, [view]) if hashed else None
+            checksum = await self._shared.threads.sha256_hex((), [view]) if hashed else None
             return HeldBody([view]), checksum
 
         return TakenPart(part.size, prepare, lambda: None)
@@ -162,10 +161,10 @@ class StreamParts:
         piece = await anext(self._pieces, None)
         if piece is None:
             return None
-        run_on = self._shared.threads.run_on
+        threads = self._shared.threads
         if self._whole is not None:
             try:
-                await run_on(piece.leases, update_digest, self._whole, piece.views)
+                await threads.update_digest(piece.leases, self._whole, piece.views)
             except BaseException:
                 piece.release()
                 raise
@@ -173,7 +172,7 @@ class StreamParts:
         async def prepare() -> Ready:
             checksum = None
             if self._hashed:
-                checksum = await run_on(piece.leases, sha256_hex, piece.views)
+                checksum = await threads.sha256_hex(piece.leases, piece.views)
             return HeldBody(piece.views), checksum
 
         return TakenPart(piece.size, prepare, piece.release)

@@ -11,7 +11,6 @@ import attrs
 from domo_files_async.engine.bodies import HeldBody, RereadBody, StreamBody
 from domo_files_async.engine.outcomes import Inquiry, send_once
 from domo_files_async.engine.source import BytesSource, StreamSource
-from domo_files_async.engine.threads import sha256_hex
 from domo_files_async.events import RequestRetried
 from domo_files_async.planning.outcome import Made
 from domo_files_async.protocol import requests
@@ -79,7 +78,7 @@ def held_body(shared: Shared, views: list[memoryview], lease: Lease | None = Non
     """Make a body of memory that is held: by *lease*, or by whoever calls."""
 
     async def evidence() -> tuple[int | None, str | None]:
-        return sum(map(len, views)), await shared.threads.run_on((), sha256_hex, views)
+        return sum(map(len, views)), await shared.threads.sha256_hex((), views)
 
     return SimpleBody(HeldBody(views), evidence, lease)
 

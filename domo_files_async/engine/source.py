@@ -13,15 +13,14 @@ import inspect
 import io
 import mimetypes
 import os
-import stat
 import threading
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import aiofiles.threadpool
-import attrs
 
-from domo_files_async.engine.threads import update_digest
+from domo_files_async.engine.opening import changed, file_state, open_file
+from domo_files_async.engine.threads import TURN
 from domo_files_async.engine.views import (
     checked_chunk,
     checked_now,
@@ -42,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterator
 
     from domo_files_async.engine.buffers import Buffers, Lease, Spare
+    from domo_files_async.engine.opening import Opened
     from domo_files_async.engine.threads import Threads
 
 __all__ = (
@@ -67,11 +67,6 @@ _READING_TYPES = threading.Lock()
 _STEP = 4 * 1024 * 1024
 """Bytes that are read and then hashed: few enough to stay in a cache, and so many that a thread
 seldom has to wait for the interpreter's lock."""
-
-
-_TO_READ = os.O_RDONLY | sum(
-    getattr(os, flag, 0) for flag in ("O_BINARY", "O_CLOEXEC", "O_NOINHERIT")
-)
 
 
 class SyncFile(Protocol):
@@ -138,38 +133,42 @@ class FileSource:
             SourceChangedError: There are fewer bytes than there were.
             SourceError: They can't be read.
         """
-        return await self._threads.run_on((lease,), self._fill, offset, view, hashed=hashed)
+        digest = hashlib.sha256() if hashed else None
+        for start in range(0, len(view), TURN):
+            piece = view[start : start + TURN]
+            await self._threads.run_on((lease,), self._fill, offset + start, piece, digest)
+        return digest.hexdigest() if digest is not None else None
 
     async def digest(self, offset: int, size: int, lease: Lease) -> str:
         """Give the SHA-256 of a range that is larger than memory, read through the lease."""
-        return await self._threads.run_on((lease,), self._digest, offset, size, lease.view)
+        digest = hashlib.sha256()
+        for start in range(offset, offset + size, TURN):
+            turn = min(TURN, offset + size - start)
+            await self._threads.run_on((lease,), self._feed, digest, start, turn, lease.view)
+        return digest.hexdigest()
 
     async def check(self) -> None:
         """Raise `SourceChangedError` if the file isn't what it was at the beginning."""
         if await self._threads.run(self._state) != self._first_state:
-            raise _changed(self._what)
+            raise changed(self._what)
 
     async def aclose(self) -> None:
         """Close what was opened here."""
         if self._close is not None:
             self._close()
 
-    def _fill(self, offset: int, view: memoryview, *, hashed: bool) -> str | None:
-        digest = hashlib.sha256() if hashed else None
+    def _fill(self, offset: int, view: memoryview, digest: hashlib._Hash | None) -> None:
         for start in range(0, len(view), _STEP):
             step = view[start : start + _STEP]
             self._read_exactly(offset + start, step)
             if digest is not None:
                 digest.update(step)
-        return digest.hexdigest() if digest is not None else None
 
-    def _digest(self, offset: int, size: int, view: memoryview) -> str:
-        digest = hashlib.sha256()
+    def _feed(self, digest: hashlib._Hash, offset: int, size: int, view: memoryview) -> None:
         for start in range(0, size, len(view)):
             step = view[: min(len(view), size - start)]
             self._read_exactly(offset + start, step)
             digest.update(step)
-        return digest.hexdigest()
 
     def _read_exactly(self, offset: int, view: memoryview) -> None:
         done = 0
@@ -216,9 +215,7 @@ class AsyncFileSource:
                 done += len(data)
         if not hashed:
             return None
-        digest = hashlib.sha256()
-        await self._threads.run_on((lease,), update_digest, digest, [view])
-        return digest.hexdigest()
+        return await self._threads.sha256_hex((lease,), [view])
 
     async def digest(self, offset: int, size: int, lease: Lease) -> str:
         """Give the SHA-256 of a range that is larger than memory, read through the lease."""
@@ -226,7 +223,7 @@ class AsyncFileSource:
         for start in range(0, size, lease.size):
             view = lease.view[: min(lease.size, size - start)]
             await self.fill(offset + start, view, lease, hashed=False)
-            await self._threads.run_on((lease,), update_digest, digest, [view])
+            await self._threads.update_digest((lease,), digest, [view])
         return digest.hexdigest()
 
     async def check(self) -> None:
@@ -349,7 +346,7 @@ async def _open_path(path: str | os.PathLike[str], threads: Threads, buffers: Bu
     # This also keeps a thousand small uploads from opening a thousand files at once.
     spare = await buffers.spare(_SMALL)
     try:
-        opened = await threads.open(_open, what, spare.size)
+        opened = await threads.open(open_file, what, spare.size)
     except OSError as error:
         spare.release()
         raise SourceError(f"{what} can't be opened: {error.strerror or error}") from error
@@ -362,60 +359,7 @@ async def _open_path(path: str | os.PathLike[str], threads: Threads, buffers: Bu
     return _file_source(opened, what, threads)
 
 
-@attrs.frozen
-class _Opened:
-    """An open file, or all of a small one, which is closed again."""
-
-    raw: io.FileIO | None
-    status: os.stat_result
-    content: bytes | None
-
-    @property
-    def comes_once(self) -> bool:
-        # What holds bytes although it says that it is empty can't be read again either.
-        return not stat.S_ISREG(self.status.st_mode) or not self.status.st_size
-
-    def close(self) -> None:
-        if self.raw is not None:
-            self.raw.close()
-
-
-def _open(what: str, small: int) -> _Opened:
-    """Open a file, and read all of a small one.
-
-    A thread that reads many takes the interpreter's lock anew after each system call, so there are
-    as few of them as can be.
-    """
-    fd = os.open(what, _TO_READ)
-    try:
-        status = os.fstat(fd)
-        if stat.S_ISREG(status.st_mode) and status.st_size <= small:
-            content = _read_whole(fd, status, what)
-            if content is not None:
-                os.close(fd)
-                return _Opened(None, status, content)
-        return _Opened(io.FileIO(fd), status, None)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.close(fd)
-        raise
-
-
-def _read_whole(fd: int, status: os.stat_result, what: str) -> bytes | None:
-    """Read a small file; give `None` for one that holds bytes although it says that it is empty.
-
-    Such are the system's own files, as in /proc.
-    """
-    content = os.read(fd, status.st_size + 1)
-    if content and not status.st_size:
-        os.lseek(fd, 0, os.SEEK_SET)
-        return None
-    if len(content) != status.st_size or _file_state(os.fstat(fd)) != _file_state(status):
-        raise _changed(what)
-    return content
-
-
-def _file_source(opened: _Opened, what: str, threads: Threads) -> Source:
+def _file_source(opened: Opened, what: str, threads: Threads) -> Source:
     raw, name = opened.raw, PurePath(what).name
     assert raw is not None
     if opened.comes_once:
@@ -427,24 +371,29 @@ def _file_source(opened: _Opened, what: str, threads: Threads) -> Source:
         what,
         _positional_reader(raw),
         size=opened.status.st_size,
-        first_state=_file_state(opened.status),
-        state=lambda: _file_state(os.fstat(fd)),
+        first_state=file_state(opened.status),
+        state=lambda: file_state(os.fstat(fd)),
         close=raw.close,
         name=name,
     )
 
 
 def _positional_reader(raw: io.FileIO) -> Callable[[int, memoryview], int]:
-    fd = raw.fileno()
     if hasattr(os, "preadv"):
-        return lambda offset, view: os.preadv(fd, [view], offset)
+        # Its number is asked for each time: once it is closed, that may be another file's.
+        return lambda offset, view: os.preadv(raw.fileno(), [view], offset)
     # Where there is no positional read, one thread at a time seeks and reads.
-    return _locked_reader(raw, 0, threading.Lock())
+    return _locked_reader(raw, 0, threading.Lock(), threading.Event())
 
 
-def _locked_reader(file: Any, start: int, lock: threading.Lock) -> Callable[[int, memoryview], int]:
+def _locked_reader(
+    file: Any, start: int, lock: threading.Lock, is_over: threading.Event
+) -> Callable[[int, memoryview], int]:
     def read_at(offset: int, view: memoryview) -> int:
         with lock:
+            # A cancelled caller doesn't wait for slow reads, and moves the file again.
+            if is_over.is_set():
+                raise ValueError("the upload has ended")
             file.seek(start + offset)
             if hasattr(file, "readinto"):
                 return int(file.readinto(view) or 0)
@@ -458,7 +407,7 @@ def _locked_reader(file: Any, start: int, lock: threading.Lock) -> Callable[[int
 async def _open_file(file: Any, threads: Threads) -> Source:
     name = name_of(file)
     what = describe(file, name)
-    lock = threading.Lock()
+    lock, is_over = threading.Lock(), threading.Event()
     with _translated(what):
         if is_open_for(file, "w", "a", "x"):
             raise SourceError(f"{what} can't be read: it isn't open for reading")
@@ -468,10 +417,11 @@ async def _open_file(file: Any, threads: Threads) -> Source:
     return FileSource(
         threads,
         what,
-        _locked_reader(file, start, lock),
+        _locked_reader(file, start, lock, is_over),
         size=size,
         first_state=state,
         state=lambda: _object_state(file, lock),
+        close=is_over.set,
         name=name,
     )
 
@@ -523,13 +473,6 @@ def _translated(what: str) -> Iterator[None]:
         raise SourceError(f"{what} can't be read: {error}") from error
 
 
-def _changed(what: str) -> SourceChangedError:
-    return SourceChangedError(
-        f"{what} was changed while it was uploaded; nothing was committed. "
-        "Upload it again once nobody writes to it"
-    )
-
-
 def _shrunk(what: str, offset: int, size: int | None) -> SourceChangedError:
     return SourceChangedError(
         f"{what} had {size} bytes and ends at {offset} now; nothing was committed. "
@@ -537,15 +480,11 @@ def _shrunk(what: str, offset: int, size: int | None) -> SourceChangedError:
     )
 
 
-def _file_state(status: os.stat_result) -> object:
-    return status.st_size, status.st_mtime_ns
-
-
 def _object_state(file: Any, lock: threading.Lock) -> object:
     # A spooled file moves to the disk when it is asked for its descriptor.
     if not hasattr(file, "rollover"):
         with contextlib.suppress(AttributeError, OSError, ValueError):
-            return _file_state(os.fstat(file.fileno()))
+            return file_state(os.fstat(file.fileno()))
     with lock:
         return file.seek(0, os.SEEK_END) or file.tell()
 

@@ -4,7 +4,7 @@ What moves and hashes much has threads of its own, as many as leave the loop its
 cores: with more, all parts would be ready at the same late moment. Small jobs never wait for it.
 
 A thread can't be stopped, so what it works on stays pinned until it is done, and a cancelled
-caller waits a moment for it.
+caller waits a moment for it. What is long goes in turns, between which others' jobs are done.
 """
 
 from __future__ import annotations
@@ -18,15 +18,18 @@ from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
 from domo_files_async.engine.quick_jobs import Answers, QuickJobs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from domo_files_async.engine.buffers import Lease
 
-__all__ = ("Threads", "sha256_hex", "update_digest")
+__all__ = ("TURN", "Threads")
 
 P = ParamSpec("P")
 T = TypeVar("T")
 Opened = TypeVar("Opened", bound="Closable")
+
+TURN = 16 * 1024 * 1024
+"""Bytes that are moved or hashed in one job."""
 
 _STEP = 1024 * 1024
 _FINISH_WITHIN = 1.0
@@ -88,6 +91,19 @@ class Threads:
     ) -> T:
         """Call *function*, which moves or hashes much, in the memory of *leases* or elsewhere."""
         return await _ended(*self._start(self._movers, tuple(leases), function, *args, **kwargs))
+
+    async def update_digest(
+        self, leases: Sequence[Lease], digest: hashlib._Hash, views: Iterable[memoryview]
+    ) -> None:
+        """Feed *digest* with *views*, in the memory of *leases* or elsewhere, in turns."""
+        for turn in _turns(views):
+            await self.run_on(leases, _update, digest, turn)
+
+    async def sha256_hex(self, leases: Sequence[Lease], views: Iterable[memoryview]) -> str:
+        """Give the SHA-256 of all *views* in their order, as lower-case hex; hash in turns."""
+        digest = hashlib.sha256()
+        await self.update_digest(leases, digest, views)
+        return digest.hexdigest()
 
     async def receive(
         self, lease: Lease, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
@@ -157,19 +173,22 @@ async def _ended(job: concurrent.futures.Future[T], answer: asyncio.Future[T]) -
         raise
 
 
-def _close_result(job: concurrent.futures.Future[Any]) -> None:
-    if not job.cancelled() and job.exception() is None:
-        job.result().close()
+def _turns(views: Iterable[memoryview]) -> Iterator[list[memoryview]]:
+    turn: list[memoryview] = []
+    room = TURN
+    for view in views:
+        rest = view
+        while len(rest) >= room:
+            yield [*turn, rest[:room]]
+            turn, rest, room = [], rest[room:], TURN
+        if rest:
+            turn.append(rest)
+            room -= len(rest)
+    if turn:
+        yield turn
 
 
-def sha256_hex(views: Iterable[memoryview]) -> str:
-    """Give the SHA-256 of all *views* in their order, as lower-case hex."""
-    digest = hashlib.sha256()
-    update_digest(digest, views)
-    return digest.hexdigest()
-
-
-def update_digest(digest: hashlib._Hash, views: Iterable[memoryview]) -> None:
+def _update(digest: hashlib._Hash, views: Iterable[memoryview]) -> None:
     """Feed *views* in steps, so that the interpreter's lock is asked for often enough."""
     for view in views:
         for offset in range(0, len(view), _STEP):

@@ -25,7 +25,6 @@ from domo_files_async.engine.source import (
 from domo_files_async.engine.stored import check_stored, set_access
 from domo_files_async.engine.stream import StreamCutter, Unit
 from domo_files_async.engine.target import Naming, Target
-from domo_files_async.engine.threads import sha256_hex
 from domo_files_async.engine.transfers import Transfer
 from domo_files_async.errors import InvalidArgumentError
 from domo_files_async.events import Progress
@@ -399,7 +398,7 @@ class _Upload:
 
     async def _digest(self, source: Source) -> str:
         if isinstance(source, BytesSource):
-            return await self.shared.threads.run_on((), sha256_hex, [source.view])
+            return await self.shared.threads.sha256_hex((), [source.view])
         assert not isinstance(source, StreamSource)
         with await self.shared.buffers.lease(self.shared.buffers.chunk) as lease:
             return await source.digest(0, source.size, lease)
