@@ -167,10 +167,20 @@ async def _ended(job: concurrent.futures.Future[T], answer: asyncio.Future[T]) -
     except asyncio.CancelledError:
         if not job.cancel():
             waited = asyncio.wrap_future(job)
+            # Nobody may wait any more by the time it fails.
+            waited.add_done_callback(_take_error)
             await asyncio.wait({waited}, timeout=_FINISH_WITHIN)
-            if waited.done() and not waited.cancelled():
-                waited.exception()
         raise
+
+
+def _take_error(done: asyncio.Future[Any]) -> None:
+    if not done.cancelled():
+        done.exception()
+
+
+def _close_result(job: concurrent.futures.Future[Any]) -> None:
+    if not job.cancelled() and job.exception() is None:
+        job.result().close()
 
 
 def _turns(views: Iterable[memoryview]) -> Iterator[list[memoryview]]:

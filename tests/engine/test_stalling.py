@@ -1,6 +1,7 @@
 """Sources that take long: what they hold up, and what goes on after they were given up."""
 
 import asyncio
+import gc
 import io
 import os
 import threading
@@ -137,3 +138,20 @@ async def test_a_slow_file_that_was_given_up_is_read_once_more_at_most(emulator)
         file.gate.set()
     end_threads()
     assert not file.reads_after
+
+
+async def test_an_error_that_comes_after_the_cancel_was_waited_for_is_nobodys(emulator):
+    told = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+    file = Gated(OSError("The disk is gone"))
+    async with emulator.session("ada") as domo:
+        uploading = asyncio.create_task(domo.upload(file, name="x", verify="sha256"))
+        await until(file.begun.is_set)
+        await given_up(uploading)
+        del uploading
+        file.gate.set()
+    end_threads()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    gc.collect()
+    assert not told
