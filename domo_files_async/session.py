@@ -402,10 +402,9 @@ class DomoFilesSession:
         byte_range: tuple[int, int | None] | None,
     ) -> AsyncIterator[DownloadStream]:
         with self._using() as shared:
-            async with (
-                shared.limits.permit(object(), leisurely=True),
-                downloads.open_stream(shared, data_file_id, revision_id, byte_range) as stream,
-            ):
+            async with downloads.open_stream(
+                shared, data_file_id, revision_id, byte_range
+            ) as stream:
                 yield stream
 
     async def delete_revision(self, data_file_id: int, revision_id: int) -> None:

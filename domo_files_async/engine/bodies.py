@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from domo_files_async.engine.buffers import Lease
     from domo_files_async.engine.source import RereadableSource, StreamSource
+    from domo_files_async.transport.limits import Limits
 
 __all__ = ("HeldBody", "RereadBody", "StreamBody")
 
@@ -69,17 +70,26 @@ class RereadBody:
 
 
 class StreamBody:
-    """A stream passed straight through; its size isn't known, and it can't be written again."""
+    """A stream passed straight through; its size isn't known, and it can't be written again.
+
+    Whoever sends it holds a permit, which is lent while the producer gives nothing.
+    """
 
     repeatable = False
     size: int | None = None
 
-    def __init__(self, source: StreamSource) -> None:
+    def __init__(self, source: StreamSource, limits: Limits) -> None:
         self._source = source
+        self._limits = limits
         self.done = 0
 
     async def chunks(self) -> AsyncIterator[memoryview]:
         """Give what the producer gives, as it comes."""
-        async for chunk in self._source.chunks():
+        chunks, lending = self._source.chunks(), self._limits.lending()
+        while True:
+            with lending:
+                chunk = await anext(chunks, None)
+            if chunk is None:
+                return
             yield chunk
             self.done += len(chunk)

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from domo_files_async.engine.shared import Shared
     from domo_files_async.events import ProgressFunction
     from domo_files_async.models import Revision
+    from domo_files_async.transport.limits import Lending
     from domo_files_async.transport.reply import ReplyStream
 
 __all__ = ("DownloadStream", "download", "open_stream")
@@ -50,8 +51,17 @@ class DownloadStream:
         etag: The server's validator; `None` where there is none.
     """
 
-    def __init__(self, reply: ReplyStream, *, skip: int, size: int | None, path: str) -> None:
+    def __init__(
+        self,
+        reply: ReplyStream,
+        lending: Lending,
+        *,
+        skip: int,
+        size: int | None,
+        path: str,
+    ) -> None:
         self._reply = reply
+        self._lending = lending
         self._loop, self._process = asyncio.get_running_loop(), os.getpid()
         self._is_read = False
         self._is_over = False
@@ -75,6 +85,16 @@ class DownloadStream:
         if self._is_read:
             raise SessionStateError("A download is read once: open it again")
         self._is_read = True
+        self._lending.end()
+        try:
+            async for chunk in self._wanted():
+                with self._lending:
+                    yield chunk
+        finally:
+            # Nothing more comes, however long its block lasts.
+            self._lending.lend()
+
+    async def _wanted(self) -> AsyncIterator[bytes]:
         skip, left = self._skip, self.size
         async for chunk in self._reply.chunks():
             wanted = chunk[skip:]
@@ -105,7 +125,10 @@ async def open_stream(
     request = requests.download(
         shared.rules, data_file_id, revision_id=revision_id, byte_range=byte_range
     )
-    async with shared.attempts.open_stream(request) as reply:
+    async with (
+        shared.limits.leisurely_permit(object()) as lending,
+        shared.attempts.open_stream(request) as reply,
+    ):
         start, stop = byte_range or (0, None)
         skip, end = start, reply.content_length
         if reply.status == 206:  # noqa: PLR2004 - Partial Content
@@ -120,7 +143,8 @@ async def open_stream(
                 )
             skip, end = 0, given.stop
         size = None if stop is None and end is None else max(0, _least(stop, end) - start)
-        stream = DownloadStream(reply, skip=skip, size=size, path=request.path)
+        stream = DownloadStream(reply, lending, skip=skip, size=size, path=request.path)
+        lending.begin()
         try:
             yield stream
         finally:

@@ -10,6 +10,7 @@ Rule 4: bytes that the server says are others are never put beside those that ar
 from __future__ import annotations
 
 import asyncio
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import attrs
@@ -350,7 +351,7 @@ class Fetch:
                 began = time()
                 filled = await reply.fill(view if count is None else view[:count])
                 if writing is not None:
-                    await writing
+                    await self._written(writing)
                 if not filled:
                     return False
                 writing = self._group.create_task(self._keep(stretch.at, view[:filled], lease))
@@ -362,8 +363,14 @@ class Fetch:
                     break
         finally:
             if writing is not None:
-                await writing
+                await self._written(writing)
         return True
+
+    async def _written(self, writing: asyncio.Task[None]) -> None:
+        # A writer of the caller's may itself wait for a permit.
+        is_callers = not self.destination.takes_ranges
+        with self.shared.limits.lending() if is_callers else nullcontext():
+            await writing
 
     async def _keep(self, offset: int, view: memoryview, lease: Lease) -> None:
         await self.destination.write(offset, view, lease, digest=self.digest, record=self._record)

@@ -61,7 +61,7 @@ async def simple_body(shared: Shared, source: Source) -> SimpleBody:
     if isinstance(source, BytesSource):
         return held_body(shared, [source.view])
     if isinstance(source, StreamSource):
-        return _stream_body(source)
+        return _stream_body(shared, source)
     if source.size > shared.buffers.share:
         return _reread_body(source, await shared.buffers.lease(2 * shared.buffers.chunk))
     lease = await shared.buffers.lease(source.size)
@@ -92,8 +92,8 @@ def _reread_body(source: RereadableSource, lease: Lease) -> SimpleBody:
     return SimpleBody(RereadBody(source, 0, size, lease, checked=True), evidence, lease)
 
 
-def _stream_body(source: StreamSource) -> SimpleBody:
-    body = StreamBody(source)
+def _stream_body(shared: Shared, source: StreamSource) -> SimpleBody:
+    body = StreamBody(source, shared.limits)
 
     async def evidence() -> tuple[int | None, str | None]:
         return body.done, None

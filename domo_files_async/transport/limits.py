@@ -8,6 +8,8 @@ Rule 3: the bandwidth cap is one queue, in the order of asking.
 Rule 4: requests that move no bytes need no permit, so that none waits behind a large transfer; how
 many of them go at once is bounded too, since each connection costs memory.
 Rule 5: where all of it is lent, nothing is begun nor gone on with once that time is over.
+Rule 6: whoever has a permit waits for the network only. Who waits for its caller lends it, since
+the caller may be waiting for one; what has begun takes it back without waiting for anybody.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager, AbstractContextManager
     from types import TracebackType
 
-__all__ = ("Limits", "Room")
+__all__ = ("Lending", "Limits", "Room")
 
 _BURST = 64 * 1024
 _LEAST = 16 * 1024
@@ -39,6 +41,8 @@ _BUSY = 0.7
 """Share of the processors from which on more requests at once would only share what is there."""
 
 _LEAST_LIGHT = 4
+_PROMPT = 0.1
+"""Seconds within which a caller comes back for more: it keeps its permit, and nobody else begins."""
 
 
 class Limits:
@@ -90,17 +94,37 @@ class Limits:
         """How many permits may be out now."""
         return self.ceiling if self._controller is None else self._controller.limit
 
-    def permit(
-        self, owner: Hashable, *, leisurely: bool = False
-    ) -> AbstractAsyncContextManager[None]:
+    def permit(self, owner: Hashable) -> AbstractAsyncContextManager[None]:
         """Hold a permit in an `async with`.
 
         Args:
             owner: The transfer that it is for: transfers take turns, and each is served in order.
-            leisurely: Whether bytes move at the caller's pace, which says nothing about the link
-                and may take for ever: such permits are only counted against the ceiling.
         """
-        return self._leisurely_permit(owner) if leisurely else _Permit(self, owner)
+        return _Permit(self, owner)
+
+    @asynccontextmanager
+    async def leisurely_permit(self, owner: Hashable) -> AsyncIterator[Lending]:
+        """Hold a permit for bytes that move at the caller's pace, which may take for ever.
+
+        It says nothing about the link, so that it only counts against the ceiling; the last place
+        is never such a one's.
+
+        Args:
+            owner: See `permit`.
+        """
+        turn = self._waiting_leisurely.add(owner)
+        self._admit()
+        await self._granted(turn, self._leave_leisurely)
+        lending = Lending(self._leave_leisurely, self._rejoin_leisurely)
+        try:
+            yield lending
+        finally:
+            lending.close()
+            self._leave_leisurely()
+
+    def lending(self) -> Lending:
+        """Lend a `permit` that is held, in a `with` in which its holder waits for the caller."""
+        return Lending(self._leave, self._rejoin)
 
     async def rest(self, waiting: Awaitable[object]) -> None:
         """Wait for something without the permit that this task may hold; get it back before others.
@@ -245,16 +269,6 @@ class Limits:
         except TimeoutError:
             return False
 
-    @asynccontextmanager
-    async def _leisurely_permit(self, owner: Hashable) -> AsyncIterator[None]:
-        turn = self._waiting_leisurely.add(owner)
-        self._admit()
-        await self._granted(turn, self._leave_leisurely)
-        try:
-            yield
-        finally:
-            self._leave_leisurely()
-
     async def take(self, owner: Hashable) -> None:
         """Wait for a permit, which this task holds from then on."""
         await self._acquire(owner)
@@ -293,20 +307,32 @@ class Limits:
         self.in_flight -= 1
         self._admit()
 
+    def _rejoin(self) -> None:
+        self.in_flight += 1
+        self._note()
+
     def _leave_leisurely(self) -> None:
         self._leisurely -= 1
         self._admit()
 
+    def _rejoin_leisurely(self) -> None:
+        self._leisurely += 1
+
     def _admit(self) -> None:
-        while self._is_below_ceiling and self._waiting_leisurely.grant():
+        while self._has_leisurely_place and self._waiting_leisurely.grant():
             self._leisurely += 1
-        while self._is_below_ceiling and self.in_flight < self.limit and self._waiting.grant():
+        while self._has_place and self.in_flight < self.limit and self._waiting.grant():
             self.in_flight += 1
         self._note()
 
     @property
-    def _is_below_ceiling(self) -> bool:
-        return self.in_flight + self._leisurely < self._allowed
+    def _has_place(self) -> bool:
+        return self.in_flight + min(self._leisurely, max(0, self._allowed - 1)) < self._allowed
+
+    @property
+    def _has_leisurely_place(self) -> bool:
+        is_last = self._leisurely >= max(1, self._allowed - 1)
+        return not is_last and self.in_flight + self._leisurely < self._allowed
 
     def _note(self) -> None:
         """Keep how few and how many were out since the last look; look on while any is."""
@@ -398,6 +424,59 @@ class _Permit:
         trace: TracebackType | None,
     ) -> None:
         self._limits.give_back(is_finished=kind is None)
+
+
+class Lending:
+    """Lends a permit while its holder waits for the caller, if that takes more than a moment.
+
+    Args:
+        give: Gives the permit away.
+        take: Takes it back, without waiting.
+    """
+
+    __slots__ = ("_give", "_is_closed", "_is_lent", "_take", "_timer")
+
+    def __init__(self, give: Callable[[], None], take: Callable[[], None]) -> None:
+        self._give = give
+        self._take = take
+        self._timer: asyncio.TimerHandle | None = None
+        self._is_lent = self._is_closed = False
+
+    def begin(self) -> None:
+        """Wait for the caller."""
+        if not self._is_closed and self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(_PROMPT, self.lend)
+
+    def lend(self) -> None:
+        """Lend it at once."""
+        if not self._is_closed and not self._is_lent:
+            self._is_lent = True
+            self._give()
+
+    def end(self) -> None:
+        """Go on: the caller is there."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._is_lent:
+            self._is_lent = False
+            self._take()
+
+    def close(self) -> None:
+        """Have it for the last time, and lend it no more."""
+        self.end()
+        self._is_closed = True
+
+    def __enter__(self) -> None:
+        self.begin()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.end()
 
 
 class _Turns:

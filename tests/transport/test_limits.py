@@ -385,7 +385,7 @@ async def test_callers_at_their_own_pace_hold_nobody_up_below_the_ceiling():
     limits, log, done = Limits(6, adaptive=True), [], asyncio.Event()
 
     async def read(name):
-        async with limits.permit(name, leisurely=True):
+        async with limits.leisurely_permit(name):
             log.append(name)
             await done.wait()
 
@@ -401,6 +401,84 @@ async def test_callers_at_their_own_pace_hold_nobody_up_below_the_ceiling():
     done.set()
     await asyncio.gather(*readers, *uploads)
     assert log[-1] == "up1"
+    assert limits.in_flight == 0
+
+
+@pytest.mark.parametrize("ceiling", [1, 2, 5])
+@in_no_time
+async def test_callers_at_their_own_pace_never_have_the_last_place(ceiling):
+    limits, log, done = Limits(ceiling), [], asyncio.Event()
+
+    async def read(name):
+        async with limits.leisurely_permit(name):
+            log.append(name)
+            await done.wait()
+
+    readers = [asyncio.create_task(read(n)) for n in range(9)]
+    await settle()
+    upload = asyncio.create_task(hold_permit(limits, "upload", log, done))
+    await settle()
+    assert log == [*range(max(1, ceiling - 1)), "upload"]
+    done.set()
+    await asyncio.gather(upload, *readers)
+    assert len(log) == 10
+
+
+@pytest.mark.parametrize("is_leisurely", [True, False])
+@in_no_time
+async def test_whoever_waits_for_its_caller_lends_the_permit_and_has_it_back_at_once(is_leisurely):
+    limits, log, done = Limits(1), [], asyncio.Event()
+
+    async def begin(name, waits):
+        if is_leisurely:
+            async with limits.leisurely_permit(name) as lending:
+                with lending:
+                    await asyncio.sleep(waits)
+                log.append((name, round(now(), 2)))
+                await done.wait()
+        else:
+            async with limits.permit(name):
+                with limits.lending():
+                    await asyncio.sleep(waits)
+                log.append((name, round(now(), 2)))
+                await done.wait()
+
+    first = asyncio.create_task(begin("slow", 5))
+    await asyncio.sleep(0)
+    second = asyncio.create_task(begin("prompt", 0.05))
+    third = asyncio.create_task(begin("late", 0.05))
+    await asyncio.sleep(6)
+    # Two are under way, since what has begun isn't held up; nobody else begins.
+    assert log == [("prompt", 0.15), ("slow", 5)]
+    done.set()
+    await asyncio.gather(first, second, third)
+    assert log[-1] == ("late", 6.05)
+    assert (limits.in_flight, limits._leisurely) == (0, 0)
+
+
+@in_no_time
+async def test_a_permit_is_given_back_once_wherever_its_lender_stops():
+    limits = Limits(1)
+    async with limits.leisurely_permit("a") as lending:
+        lending.begin()
+        lending.begin()
+        await asyncio.sleep(1)
+        assert limits._leisurely == 0
+    lending.begin()
+    lending.lend()
+    lending.end()
+    assert limits._leisurely == 0
+
+    async def wait():
+        async with limits.permit("b"):
+            with limits.lending():
+                await asyncio.sleep(9)
+
+    waiting = asyncio.create_task(wait())
+    await asyncio.sleep(1)
+    assert limits.in_flight == 0
+    waiting.cancel()
+    await asyncio.wait({waiting})
     assert limits.in_flight == 0
 
 
