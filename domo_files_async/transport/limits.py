@@ -42,7 +42,7 @@ _BUSY = 0.7
 
 _LEAST_LIGHT = 4
 _PROMPT = 0.1
-"""Seconds within which a caller comes back for more: it keeps its permit, and nobody else begins."""
+"""Seconds within which a caller comes back for more, and keeps its permit."""
 
 
 class Limits:
