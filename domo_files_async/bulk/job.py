@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections.abc import AsyncIterable
 from itertools import islice
 from typing import TYPE_CHECKING, Self, TypeVar
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 
 __all__ = ("Job",)
 
+_BESIDE = re.compile("(-uploads)?(-wal|-shm|-journal|-lock)?|-uploads-owner-[0-9a-f]+")
+"""What the paths of a job's files have after the path of its journal."""
 _PAGE = 1000
 
 T = TypeVar("T")
@@ -89,7 +92,8 @@ class Job:
     async def add(self, items: Items) -> int:
         """Add items; those that are there already take over what is new of them.
 
-        A run that is under way does them, too, and ends after the adding does.
+        A run that is under way does them, too, and ends after the adding does. The job's own
+        journal, with what is kept beside it, is left out.
 
         Args:
             items: A plain or an async iterable, read in pages; a plain one in threads.
@@ -103,12 +107,13 @@ class Job:
         """
         if isinstance(items, SessionItems):
             self._origin = Origin(session=items.session, revisions=items.revisions)
-        added = 0
+        added, journal = 0, os.path.realpath(self._journal.path)
         self._adding += 1
         self._no_more.clear()
         try:
             async for page in _pages(items):
-                added += await self._journal.add(page)
+                others = [item for item in page if not _is_beside(journal, item)]
+                added += await self._journal.add(others)
         finally:
             self._adding -= 1
             if not self._adding:
@@ -273,6 +278,14 @@ class Job:
     async def report(self) -> Report:
         """Read from the journal what was done, for people and machines."""
         return Report(self._journal.path, await read_figures(self._journal))
+
+
+def _is_beside(journal: str, item: Item) -> bool:
+    """Say whether an item is a job's own journal, or one of the files that are kept beside it."""
+    name = os.path.basename(item.source)  # noqa: PTH119 - also of a URL
+    if item.is_url or not name.startswith(os.path.basename(journal)):  # noqa: PTH119
+        return False
+    return _BESIDE.fullmatch(os.path.realpath(item.source).removeprefix(journal)) is not None
 
 
 async def _pages(items: Items) -> AsyncIterator[list[Item]]:

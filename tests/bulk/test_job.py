@@ -4,6 +4,7 @@ import asyncio
 import gc
 import os
 import sqlite3
+from contextlib import aclosing
 from pathlib import Path
 
 import pytest
@@ -637,3 +638,45 @@ async def test_a_change_that_cannot_be_written_is_told_and_the_next_one_is_writt
         await journal.write("UPDATE items SET size = ?", (1,))
     finally:
         await journal.close()
+
+
+@pytest.mark.parametrize("by_link", [False, True], ids=["itself", "a link"])
+async def test_a_job_in_its_own_folder_leaves_out_its_journal_and_comes_to_rest(
+    tmp_path, product, do, emulator, by_link
+):
+    folder = tmp_path / "proj"
+    folder.mkdir()
+    others = {"1.txt", "job", "job.csv", "job-lock.txt", "job-uploads.csv"}
+    for name in others - {"job"}:
+        (folder / name).touch()
+    (folder / "in").mkdir()
+    # Another job's, of the same name.
+    (folder / "in" / "job").touch()
+    # What a killed run leaves.
+    (folder / "job-uploads-owner-0123456789abcdef").touch()
+    path = folder / "job"
+    if by_link:
+        path = tmp_path / "linked"
+        path.symlink_to(folder, target_is_directory=True)
+        path /= "job"
+    for run in range(3):
+        async with bulk.Job(path) as job:
+            await job.add(bulk.from_directory(folder))
+            outcomes = await do(job, product)
+            # All its files are there while it is open.
+            async with aclosing(job.run(product)) as running:
+                async for _ in running:
+                    await job.add(bulk.from_directory(folder))
+        assert {one.item.name for one in outcomes} == others - {"job"} | {"in/job"}
+        assert {str(one.status) for one in outcomes} == {"skipped" if run else "uploaded"}
+    assert len(emulator.files) == 5
+    assert all(len(revisions) == 1 for revisions in emulator.files.values())
+
+
+async def test_a_jobs_journal_is_left_out_by_its_relative_path_too(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    async with bulk.Job("job.sqlite") as job:
+        (tmp_path / "job.sqlite-list").touch()
+        sources = ("job.sqlite", "./job.sqlite-wal", "job.sqlite-uploads", "job.sqlite-list")
+        assert await job.add(bulk.Item(source=one) for one in sources) == 1
+        assert await job.add(bulk.Item(source=f"s3://bucket/{one}") for one in sources) == 4
