@@ -107,10 +107,11 @@ class Job:
         """
         if isinstance(items, SessionItems):
             self._origin = Origin(session=items.session, revisions=items.revisions)
-        added, journal = 0, os.path.realpath(self._journal.path)
+        added = 0
         self._adding += 1
         self._no_more.clear()
         try:
+            journal = await asyncio.to_thread(os.path.realpath, self._journal.path)
             async for page in _pages(items):
                 others = [item for item in page if not _is_beside(journal, item)]
                 added += await self._journal.add(others)
