@@ -177,7 +177,8 @@ async def carry(
         )
         raise
     sha256 = loaded.sha256 if streamed is None else streamed.hexdigest()
-    if streamed is None and loaded.data is None and await _has_changed(item, loaded, threads):
+    is_hashed_apart = loaded.sha256 is not None and loaded.data is None
+    if is_hashed_apart and await _has_changed(item, loaded, threads):
         # What was sent was read after what was hashed.
         sha256 = None
     made = Made(

@@ -18,6 +18,7 @@ import attrs
 
 from domo_files_async.errors import InvalidArgumentError, SourceError
 from domo_files_async.models import PermissionEntry
+from domo_files_async.protocol.arguments import CONTROLS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -46,25 +47,21 @@ DOMO = "domo-file:"
 
 _FIRST_PRINTABLE = 32
 _CREDENTIAL = re.compile(r"[a-z][a-z0-9+.-]*://[^/@]*:[^/@]*@", re.IGNORECASE)
-_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _NUMBER = re.compile("[0-9]{1,18}")
 _MOST = 2**63 - 1
 """The largest number that the journal can hold."""
 _WILD = re.compile(r"[*?\[]")
 
 
-def is_text(value: str) -> bool:
-    """Say whether *value* is Unicode, which a path of undecodable bytes isn't."""
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+def is_text(value: str, encode: Callable[[str], bytes] = str.encode) -> bool:
+    """Say whether *value* is Unicode, which a path of undecodable bytes isn't.
 
-
-def _is_encodable(path: str) -> bool:
+    Args:
+        value: A text, or a path.
+        encode: `os.fsencode` takes such paths, too.
+    """
     try:
-        os.fsencode(path)
+        encode(value)
     except UnicodeEncodeError:
         return False
     return True
@@ -72,7 +69,7 @@ def _is_encodable(path: str) -> bool:
 
 def _source(value: str | os.PathLike[str]) -> str:
     text = os.fspath(value)
-    is_path = isinstance(text, str) and (is_text(text) or _is_encodable(text))
+    is_path = isinstance(text, str) and (is_text(text) or is_text(text, os.fsencode))
     if not is_path or not text or "\0" in text:
         raise InvalidArgumentError(f"An item's source must be a path or a URL, not {value!r}")
     if _CREDENTIAL.match(text):
@@ -286,7 +283,7 @@ def _was_seen(entry: os.DirEntry[str], seen: set[tuple[int, int]]) -> bool:
 
 def printable(name: str) -> str:
     """Give a file's name as a data file can have it: without controls and undecodable bytes."""
-    return _UNPRINTABLE.sub("_", name.encode("utf-8", "replace").decode())
+    return CONTROLS.sub("_", name.encode("utf-8", "replace").decode())
 
 
 def own_name(source: str) -> str:

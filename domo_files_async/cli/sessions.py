@@ -14,6 +14,7 @@ from domo_files_async.cli.output import complain, say, show, show_table, size_of
 from domo_files_async.cli.target import Json, SurfaceChoice, Url, make_session
 from domo_files_async.engine.journal import UploadJournal
 from domo_files_async.errors import ApiError, DomoFilesError
+from domo_files_async.planning.retry import GONE
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ("register",)
 
-_OVER = frozenset({404, 409, 410})
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
 Journal = Annotated[
@@ -126,7 +126,7 @@ def abort(
                 await domo.abort_multipart_session(left.session_id)
                 was_open = True
             except ApiError as error:
-                if error.status not in _OVER:
+                if error.status not in GONE:
                     raise
         await opened.forget(left.id)
         text = f"Upload {left.id} ({left.name}) is aborted."

@@ -13,6 +13,7 @@ from domo_files_async.errors import InvalidArgumentError
 from domo_files_async.models import Permissions
 
 __all__ = (
+    "CONTROLS",
     "checked_description",
     "checked_expand",
     "checked_flag",
@@ -28,7 +29,8 @@ __all__ = (
 
 _EXPANDABLE = ("revisions", "metadata")
 _SURROGATES = re.compile("[\ud800-\udfff]")
-_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+"""What no name can have."""
 _TYPE = re.compile(r"[\w!#$&^.+-]+/[\w!#$&^.+*-]+(\s*;.*)?")
 _TEXT_CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
@@ -58,7 +60,7 @@ def checked_name(name: object) -> str:
     """Give a data file's name: any text of one line that isn't blank."""
     if not isinstance(name, str) or not name.strip():
         raise InvalidArgumentError(f"The name of a data file must be a text, not {name!r}")
-    if _CONTROLS.search(name) or _SURROGATES.search(name):
+    if CONTROLS.search(name) or _SURROGATES.search(name):
         raise InvalidArgumentError(
             f"The name {name!r} holds control characters, line breaks or broken Unicode"
         )
@@ -128,6 +130,6 @@ def checked_function(name: str, value: object) -> None:
 def checked_session_id(session_id: object) -> str:
     """Give a multipart session's id; any text may be one that a path can hold."""
     wrong = not isinstance(session_id, str) or session_id in {"", ".", ".."}
-    if wrong or _CONTROLS.search(str(session_id)) or _SURROGATES.search(str(session_id)):
+    if wrong or CONTROLS.search(str(session_id)) or _SURROGATES.search(str(session_id)):
         raise InvalidArgumentError(f"{session_id!r} can't be a multipart session's id")
     return str(session_id)
