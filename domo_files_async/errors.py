@@ -321,7 +321,8 @@ class ChecksumMismatchError(TransferError):
     """What one side has is not what the other side has, or couldn't be compared with it.
 
     The latter is where a file was uploaded with `verify="sha256"`, and the server didn't tell the
-    digest of what it stored: then `actual` is `None`.
+    digest of what it stored: then `actual` is `None`. So it is, and `expected` too, where the
+    source changed before it was compared.
 
     Attributes:
         expected: The digest or size that should be.

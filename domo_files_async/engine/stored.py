@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from domo_files_async.engine.shared import Shared
     from domo_files_async.models import Revision
 
-__all__ = ("check_stored", "set_access")
+__all__ = ("check_stored", "set_access", "uncompared")
 
 
 async def set_access(
@@ -103,6 +103,16 @@ async def check_stored(
             revision_id=number,
         )
     return number
+
+
+def uncompared(data_file_id: int, revision_id: int | None) -> ChecksumMismatchError:
+    """Give the error of a source that changed once it was stored, before it was compared."""
+    return ChecksumMismatchError(
+        f"Data file {data_file_id} was uploaded, but its source changed or can't be read any more, "
+        "so it couldn't be verified: look at what is there before you upload it again",
+        data_file_id=data_file_id,
+        revision_id=revision_id,
+    )
 
 
 def _chosen(revisions: list[Revision], revision_id: int | None) -> Revision | None:

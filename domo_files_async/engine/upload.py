@@ -22,11 +22,11 @@ from domo_files_async.engine.source import (
     guess_type,
     open_source,
 )
-from domo_files_async.engine.stored import check_stored, set_access
+from domo_files_async.engine.stored import check_stored, set_access, uncompared
 from domo_files_async.engine.stream import StreamCutter, Unit
 from domo_files_async.engine.target import Naming, Target
 from domo_files_async.engine.transfers import Transfer
-from domo_files_async.errors import InvalidArgumentError
+from domo_files_async.errors import InvalidArgumentError, SourceError
 from domo_files_async.events import Progress
 from domo_files_async.models import UploadResult
 from domo_files_async.planning.ledger import Resumed, State, StreamPlan, UploadLedger
@@ -307,10 +307,12 @@ class _Upload:
             await set_access(self.shared, data_file_id, revision_id, public=target.public)
         if self.progress is not None:
             self.progress(Progress(size, size, 0, 0))
-        sha256 = None
-        if self.verify == "sha256":
-            _, sha256 = await body.evidence()
-        return await self._result(data_file_id, revision_id, size, 0, attempts, sha256)
+
+        async def digest() -> str | None:
+            return (await body.evidence())[1]
+
+        asked = digest if self.verify == "sha256" else None
+        return await self._result(data_file_id, revision_id, size, 0, attempts, asked)
 
     async def _multipart(
         self,
@@ -368,7 +370,7 @@ class _Upload:
             ledger.bytes_accepted,
             ledger.parts_accepted,
             run.attempts,
-            None if digest is None else await digest(),
+            digest,
         )
 
     async def _result(
@@ -378,8 +380,13 @@ class _Upload:
         size: int,
         parts: int,
         attempts: int,
-        sha256: str | None,
+        digest: Callable[[], Awaitable[str | None]] | None,
     ) -> UploadResult:
+        try:
+            sha256 = None if digest is None else await digest()
+        except SourceError:
+            # The source's own error says that nothing was committed.
+            raise uncompared(data_file_id, revision_id) from None
         if sha256 is not None:
             revision_id = await check_stored(
                 self.shared, data_file_id, revision_id, size=size, sha256=sha256

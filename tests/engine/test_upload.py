@@ -564,6 +564,20 @@ async def test_a_whole_that_differs_from_what_is_stored_is_a_mismatch(domo, emul
     assert caught.value.actual not in {None, result.sha256}
 
 
+async def test_a_source_that_changes_once_it_is_stored_is_told_with_the_data_file(
+    emulator, tmp_path
+):
+    path = tmp_path / "x"
+    path.write_bytes(bytes(15_000_000))
+    # Too large to be held, so that it is read once more for its digest.
+    config = TransferConfig(memory_budget=1024 * 1024)
+    async with emulator.session("ada", transfer=config) as domo:
+        with pytest.raises(ChecksumMismatchError, match="was uploaded") as caught:
+            await domo.upload(path, verify="sha256", progress=lambda _: os.truncate(path, 9))
+    assert [caught.value.data_file_id] == list(emulator.files)
+    assert "nothing was committed" not in str(caught.value)
+
+
 @pytest.mark.parametrize("fault", [{"status": 500}, {"status": 403}, {"body": "[", "status": 200}])
 @pytest.mark.parametrize("size", [10, 2000])
 async def test_what_was_uploaded_and_could_not_be_compared_is_told(domo, emulator, size, fault):
