@@ -8,22 +8,25 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from starlette.datastructures import Headers
+
 __all__ = ("read_range", "refusal")
 
 _ETAG = re.compile(r'(?:W/)?"[^"]*"')
 _RANGE = re.compile(r"\s*bytes\s*=\s*(\d{0,19})-(\d{0,19})\s*", re.IGNORECASE)
 
 
-def refusal(headers: Mapping[str, str], etag: str) -> Literal[304, 412] | None:
+def refusal(headers: Headers, etag: str) -> Literal[304, 412] | None:
     """Say with which status a GET of what has *etag* is answered in place of it, if any.
 
     Source: RFC 9110, sections 13.1.1, 13.1.2 and 13.2.2.
     """
-    wanted = headers.get("if-match")
-    if wanted is not None and not _names(wanted, etag):
+    # Such a list may come in several lines, as proxies write it.
+    wanted = headers.getlist("if-match")
+    if wanted and not _names(",".join(wanted), etag):
         return 412
-    known = headers.get("if-none-match")
-    if known is not None and _names(known.replace("W/", ""), etag):
+    known = ",".join(headers.getlist("if-none-match"))
+    if _names(known.replace("W/", ""), etag):
         return 304
     return None
 
