@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ("Exchange", "ResetError")
 
 _LARGEST_JSON = 1024 * 1024
-_ID = re.compile("-?[0-9]{1,18}")
+_ID = re.compile("-?[0-9]{1,19}")
 _TICKS_A_SECOND = 20
 _NO_FAULT = Fault(operation="*")
 

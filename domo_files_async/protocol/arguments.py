@@ -27,6 +27,7 @@ __all__ = (
     "checked_type",
 )
 
+_LARGEST = 2**63 - 1
 _EXPANDABLE = ("revisions", "metadata")
 _SURROGATES = re.compile("[\ud800-\udfff]")
 CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -50,9 +51,11 @@ def checked_permissions(permissions: object) -> Permissions:
 
 
 def checked_id(value: object, what: str = "data_file_id") -> int:
-    """Give an id: a whole number, not negative."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise InvalidArgumentError(f"{what} must be a whole number, not {value!r}")
+    """Give an id: a whole number that 64 bits hold, not negative."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _LARGEST:
+        raise InvalidArgumentError(
+            f"{what} must be a whole number from 0 to {_LARGEST}, not {value!r}"
+        )
     return value
 
 

@@ -449,6 +449,28 @@ async def test_a_browser_that_has_it_is_told_so(client, emulator, stored):
         assert reply.status_code == status
 
 
+@pytest.mark.parametrize(("name", "status"), [("if-none-match", 304), ("if-match", 200)])
+async def test_each_line_of_a_condition_counts(client, stored, name, status):
+    etag = (await client.get(f"/files/{stored}")).headers["etag"]
+    lines = [(name, '"other"'), (name, etag), (name, '"third"')]
+    assert (await client.get(f"/files/{stored}", headers=lines)).status_code == status
+
+
+MOST = 2**63 - 1
+
+
+@pytest.mark.parametrize("number", [MOST + 1, 10**30, -1])
+async def test_an_id_that_can_be_nobodys_is_the_clients_mistake(
+    client, emulator, stored, caplog, number
+):
+    for path in (f"/files/{number}", f"/files/{stored}?rev={number}"):
+        reply = await client.get(path)
+        assert reply.status_code in {400, 404}, path
+    assert (await client.get(f"/files/{MOST}")).status_code == 404
+    assert not [one for one in caplog.records if one.levelname == "ERROR"]
+    assert not [one for one in emulator.requests if f"/{number}/" in f"{one.path}/"]
+
+
 async def test_a_range_of_what_changed_is_the_whole(client, emulator, stored):
     asked = {"range": "bytes=5-6"}
     etag = (await client.get(f"/files/{stored}")).headers["etag"]
