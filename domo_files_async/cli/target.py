@@ -100,7 +100,9 @@ def choose(
     values = settings.values
     token, app_session = values.get("DOMO_ACCESS_TOKEN"), values.get("DOMO_APP_SESSION")
     instance, app_url = url or values.get("DOMO_INSTANCE"), url or values.get("DOMO_URL")
-    if token and instance and (surface is not Surface.APP or url is None):
+    is_app = surface is Surface.APP
+    has_app = bool(app_session and app_url)
+    if token and instance and not (is_app and (has_app or url is not None)):
         return instance, DeveloperToken(token), surface or Surface.PRODUCT
     if app_session and app_url:
         return app_url, AppSession(app_session), surface or Surface.APP

@@ -56,6 +56,18 @@ async def test_the_url_and_the_surface_can_be_told(start, finish, emulator):
     assert emulator.requests[0].path.startswith("/domo/")
 
 
+async def test_the_app_surface_takes_its_own_address_and_credential(start, finish, emulator):
+    settings = {"DOMO_INSTANCE": "http://127.0.0.1:9", "DOMO_ACCESS_TOKEN": "another"}
+    for words in (["ls"], ["doctor"]):
+        emulator.requests.clear()
+        process = await start(
+            *words, "--surface", "app", **settings, **environment(emulator, Surface.APP)
+        )
+        ended = await finish(process)
+        assert ended.code == 0, ended.out + ended.err
+        assert emulator.requests[-1].path.startswith("/domo/")
+
+
 async def test_a_pipe_goes_up_and_comes_down_as_it_was(start, finish, emulator):
     data = os.urandom(3_000_000)
     settings = environment(emulator)
