@@ -68,10 +68,19 @@ def remove(
 
 
 def _ask(ids: list[int], revision: int | None) -> None:
-    if not sys.stdin.isatty():
+    # Both are `None` where they were closed.
+    if sys.stderr is None or sys.stdin is None or not sys.stdin.isatty():
         raise InvalidArgumentError("Nobody is there to be asked: say --yes to delete for good")
     many = ", ".join(map(str, ids))
     what = f"revision {revision} of {many}" if revision else f"{many}, with all revisions,"
-    if not typer.confirm(f"Delete {what} for good?", err=True):
+    # `typer.confirm` tells an interruption and an end of input as one, and writes on both outputs.
+    try:
+        sys.stderr.write(f"Delete {what} for good? [y/N]: ")
+        sys.stderr.flush()
+        answer = sys.stdin.readline()
+    except KeyboardInterrupt:
+        sys.stderr.write("\n")
+        raise running.interrupted() from None
+    if answer.strip().lower() not in {"y", "yes"}:
         complain("Nothing is deleted.")
         raise typer.Exit(1)

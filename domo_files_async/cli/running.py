@@ -12,7 +12,7 @@ from domo_files_async.cli.output import complain
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
-__all__ = ("run",)
+__all__ = ("interrupted", "run")
 
 _T = TypeVar("_T")
 _INTERRUPTED = 130
@@ -23,5 +23,10 @@ def run(command: Coroutine[Any, Any, _T]) -> _T:
     try:
         return asyncio.run(command)
     except KeyboardInterrupt:
-        complain("Interrupted.")
-        raise typer.Exit(_INTERRUPTED) from None
+        raise interrupted() from None
+
+
+def interrupted() -> typer.Exit:
+    """Say that Ctrl-C ended it; give what ends the process."""
+    complain("Interrupted.")
+    return typer.Exit(_INTERRUPTED)

@@ -57,12 +57,13 @@ def test_nothing_is_deleted_where_nobody_can_be_asked(local, uploaded, monkeypat
     assert len(local("ls", "--json").lines) == 1
 
 
-@pytest.mark.parametrize(("said", "left"), [("y\n", 0), ("n\n", 1), ("\n", 1)])
+@pytest.mark.parametrize(("said", "left"), [("y\n", 0), ("n\n", 1), ("\n", 1), ("", 1)])
 def test_at_a_terminal_it_asks(local, uploaded, answer, said, left):
     answer(said)
     ended = local("rm", uploaded)
     assert ended.code == bool(left)
     assert f"{uploaded}, with all revisions" in ended.err
+    assert ("Nothing is deleted." in ended.err) == bool(left)
     assert len(local("ls", "--json").lines) == left
 
 

@@ -113,6 +113,20 @@ async def test_a_job_shows_how_far_it_is_and_leaves_only_the_end(
     assert cursor_is_there(terminal.shown)
 
 
+async def test_a_question_that_is_interrupted_ends_with_130_and_deletes_nothing(
+    on_a_terminal, emulator, settings
+):
+    async with emulator.session("ada") as domo:
+        data_file_id = await domo.upload_file(b"x", name="x")
+    terminal = await on_a_terminal("rm", data_file_id, **settings)
+    await terminal.until("[y/N]")
+    terminal.process.send_signal(signal.SIGINT)
+    assert await terminal.end() == 130
+    assert "Interrupted." in terminal.shown
+    assert "Aborted" not in terminal.shown
+    assert list(emulator.files) == [data_file_id]
+
+
 async def test_what_fails_is_read_above_the_bar_and_steers_nothing(
     on_a_terminal, files, emulator, settings
 ):
