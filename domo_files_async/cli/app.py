@@ -56,6 +56,8 @@ def _begin(
 
 
 def _say(text: str) -> None:
+    if sys.stdout is None:
+        raise OSError("Standard output is closed: open it, or redirect it to a file")
     sys.stdout.write(f"{text}\n")
 
 

@@ -8,7 +8,7 @@ import sys
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import attrs
 from rich.console import Console
@@ -28,12 +28,43 @@ if TYPE_CHECKING:
 
     from domo_files_async.events import Progress as Done
 
-__all__ = ("complain", "say", "show", "show_table", "size_of", "tracked")
+__all__ = (
+    "binary_input",
+    "binary_output",
+    "complain",
+    "say",
+    "show",
+    "show_table",
+    "size_of",
+    "tracked",
+)
 
 _out = Console(soft_wrap=True, highlight=False, emoji=False)
 _err = Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
 _WIDE = 250
 _CONTROLS = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f]")
+
+
+def binary_input() -> BinaryIO:
+    """Give standard input.
+
+    Raises:
+        OSError: It was closed when this process began.
+    """
+    if sys.stdin is None:
+        raise OSError("Standard input is closed: open it, or redirect it from a file")
+    return sys.stdin.buffer
+
+
+def binary_output() -> BinaryIO:
+    """Give standard output.
+
+    Raises:
+        OSError: It was closed when this process began.
+    """
+    if sys.stdout is None:
+        raise OSError("Standard output is closed: open it, or redirect it to a file")
+    return sys.stdout.buffer
 
 
 def complain(text: str) -> None:

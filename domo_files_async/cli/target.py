@@ -11,7 +11,7 @@ import typer
 
 from domo_files_async.auth import AppSession, DeveloperToken
 from domo_files_async.cli.credentials import FILE_VARIABLE, Settings, read_settings
-from domo_files_async.cli.output import complain
+from domo_files_async.cli.output import binary_output, complain
 from domo_files_async.config import Surface
 from domo_files_async.errors import InvalidArgumentError
 
@@ -50,8 +50,21 @@ Url = Annotated[
 SurfaceChoice = Annotated[
     Surface | None, typer.Option(help="Which way in; by default the credential's own.")
 ]
+
+
+def _check_output(asked: bool) -> bool:
+    if asked:
+        binary_output()
+    return asked
+
+
 Json = Annotated[
-    bool, typer.Option("--json", help="Print results as NDJSON, and nothing else, on stdout.")
+    bool,
+    typer.Option(
+        "--json",
+        help="Print results as NDJSON, and nothing else, on stdout.",
+        callback=_check_output,
+    ),
 ]
 
 

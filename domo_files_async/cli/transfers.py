@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from domo_files_async.cli import running
-from domo_files_async.cli.output import complain, say, show, size_of, tracked
+from domo_files_async.cli.output import (
+    binary_input,
+    binary_output,
+    complain,
+    say,
+    show,
+    size_of,
+    tracked,
+)
 from domo_files_async.cli.target import Json, Local, LocalUser, SurfaceChoice, Url, open_session
 from domo_files_async.errors import DestinationError, DomoFilesError, InvalidArgumentError
 
@@ -59,11 +66,13 @@ def upload(
         "verify": verify,
     }
 
+    piped = binary_input() if "-" in sources else None
+
     async def work() -> int:
         failed = 0
         async with open_session(local, user, url, surface) as domo:
             for source in sources:
-                given: Any = sys.stdin.buffer if source == "-" else Path(source)
+                given: Any = piped if source == "-" else Path(source)
                 is_nameless = source == "-" and name is None and revise is None
                 called = "standard input" if is_nameless else name
                 try:
@@ -105,8 +114,8 @@ def download(
     as_json: Json = False,
 ) -> None:
     """Download a data file; it appears complete and verified, or not at all."""
-    to_stdout = destination == "-"
-    if to_stdout and as_json:
+    out = binary_output() if destination == "-" else None
+    if out is not None and as_json:
         raise InvalidArgumentError("Standard output takes the file or the JSON, not both")
 
     async def work() -> None:
@@ -114,16 +123,16 @@ def download(
             with tracked(f"data file {data_file_id}", as_json=as_json) as progress:
                 result = await domo.download(
                     data_file_id,
-                    sys.stdout.buffer if to_stdout else destination,
+                    destination if out is None else out,
                     revision_id=revision,
                     overwrite=overwrite,
                     progress=progress,
                 )
             rate = size_of(result.size_bytes / max(result.elapsed, 1e-6))
-            where = f"data file {data_file_id}" if to_stdout else result.path
+            where = result.path if out is None else f"data file {data_file_id}"
             text = f"{where}: {size_of(result.size_bytes)}, {rate}/s, verified"
-            if to_stdout:
-                sys.stdout.buffer.flush()
+            if out is not None:
+                out.flush()
                 say(text, as_json=True)
             else:
                 show(result, as_json=as_json, text=text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -11,6 +12,7 @@ import pytest
 from domo_files_async import DomoFilesSession, Surface
 from domo_files_async.emulator import Emulator
 from tests.arrivals import Arrivals
+from tests.cli.conftest import COMMAND, surroundings
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Signals are otherwise there")
 
@@ -66,6 +68,36 @@ async def test_the_app_surface_takes_its_own_address_and_credential(start, finis
         ended = await finish(process)
         assert ended.code == 0, ended.out + ended.err
         assert emulator.requests[-1].path.startswith("/domo/")
+
+
+@pytest.mark.parametrize(
+    ("redirection", "words", "said"),
+    [
+        (">&-", "ls --json", "Standard output is closed"),
+        (">&-", "upload a.txt --json", "Standard output is closed"),
+        (">&-", "download 401 -", "Standard output is closed"),
+        (">&-", "--version", "Standard output is closed"),
+        (">&-", "", "Standard output is closed"),
+        ("<&-", "upload - --name x", "Standard input is closed"),
+        ("<&-", "rm 401", "say --yes"),
+    ],
+)
+async def test_a_closed_descriptor_is_a_sentence_before_anything_is_done(
+    finish, emulator, tmp_path, redirection, words, said
+):
+    (tmp_path / "a.txt").touch()
+    process = await asyncio.create_subprocess_exec(
+        *("/bin/sh", "-c", f'exec "$@" {redirection}', "sh", *COMMAND, *words.split()),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={**surroundings(), **environment(emulator)},
+    )
+    ended = await finish(process)
+    assert (ended.code, ended.out) == (2 if "rm" in words else 1, "")
+    assert said in ended.err
+    assert len(ended.err.splitlines()) == 1
+    assert emulator.requests == []
 
 
 async def test_a_pipe_goes_up_and_comes_down_as_it_was(start, finish, emulator):
