@@ -59,10 +59,11 @@ _MADE = (
     "UPDATE items SET state = 'made', needs_access = 1, data_file_id = ?, revision_id = ?, "
     "sent_size = ?, sha256 = coalesce(?, sha256), attempts = attempts + ? WHERE number = ?"
 )
+# What was kept as made was counted then.
 _ENDED = (
     "UPDATE items SET state = ?, run = ?, data_file_id = ?, revision_id = ?, sent_size = ?, "
-    "sha256 = ?, attempts = attempts + ?, elapsed = ?, ended = ?, because = ?, needs_access = 0, "
-    "failure = NULL, error = NULL WHERE number = ?"
+    "sha256 = ?, attempts = attempts + CASE state WHEN 'made' THEN 0 ELSE ? END, elapsed = ?, "
+    "ended = ?, because = ?, needs_access = 0, failure = NULL, error = NULL WHERE number = ?"
 )
 _FAILED = (
     "UPDATE items SET state = 'failed', run = ?, failure = ?, error = ?, ended = ?, elapsed = ?, "

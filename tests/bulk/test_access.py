@@ -35,6 +35,24 @@ async def test_grants_that_were_refused_are_set_by_the_next_run(
     assert len(emulator.files) == 1
 
 
+@pytest.mark.parametrize("size", [3, 20_000_000], ids=["small", "large"])
+async def test_what_is_sent_counts_once_though_its_grants_are_set_afterwards(
+    product, emulator, job, do, tmp_path, size
+):
+    (tmp_path / "file").write_bytes(os.urandom(size))
+    friend = PermissionEntry("USER", emulator.user_id("bob"), Grant.READ)
+    await job.add([bulk.Item(source=os.fspath(tmp_path / "file"), grants=(friend,))])
+    (done,) = await do(job, product)
+    (skipped,) = await do(job, product)
+    sent = [one for one in emulator.requests if one.operation in {"upload_file", "upload_part"}]
+    assert (done.attempts, skipped.attempts) == (len(sent), len(sent))
+    (tmp_path / "file").write_bytes(b"another")
+    await job.add([bulk.Item(source=os.fspath(tmp_path / "file"), grants=(friend,))])
+    (revised,) = await do(job, product)
+    (skipped,) = await do(job, product)
+    assert (revised.attempts, skipped.attempts) == (1, len(sent) + 1)
+
+
 async def test_a_revision_keeps_the_access_unless_another_was_asked_for(
     product, emulator, job, do, tmp_path
 ):
