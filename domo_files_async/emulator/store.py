@@ -29,6 +29,7 @@ __all__ = ("DataFile", "Revision", "Store", "UploadSession", "User")
 
 _FIRST_IDS = {"user": 1_089_963_280, "file": 401, "revision": 430}
 _BYTE_THREADS = 4
+_FACTS = "facts.sqlite"
 
 
 @attrs.define
@@ -121,6 +122,7 @@ class Store:
         self._credentials: dict[str, User] = {}
         self._shared: Counter[str] = Counter()
         self._next_ids = dict(_FIRST_IDS)
+        self._is_open = False
 
     async def open(self) -> None:
         """Read what the folder has.
@@ -128,6 +130,7 @@ class Store:
         Raises:
             RuntimeError: Another emulator has the folder open.
         """
+        self._is_open = True
         if self._folder is not None:
             await self._clerk.run(self._open, self._folder)
 
@@ -139,10 +142,12 @@ class Store:
 
     def user(self, name: str) -> User:
         """Give a user, who comes into being when first named."""
+        if self._folder is not None and not self._is_open and not self._users:
+            self._read_users(self._folder / _FACTS)
         if name not in self._users:
             user = User(self._next_id("user"), name, secrets.token_hex(16))
             self._users[name] = self._credentials[user.credential] = user
-            if self._folder is not None:
+            if self._folder is not None and self._is_open:
                 self._clerk.submit(self._write, [("user", name, user), self._ids_row()])
         return self._users[name]
 
@@ -237,7 +242,7 @@ class Store:
     def _open(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._lock = _locked(folder)
-        self._database = sqlite3.connect(folder / "facts.sqlite")
+        self._database = sqlite3.connect(folder / _FACTS)
         self._database.execute("PRAGMA journal_mode = WAL")
         self._database.execute("PRAGMA synchronous = OFF")
         self._database.execute(
@@ -245,16 +250,29 @@ class Store:
             "(kind TEXT, key TEXT, value TEXT, PRIMARY KEY (kind, key))"
         )
         rows = self._database.execute("SELECT kind, key, value FROM facts").fetchall()
-        self._load([(kind, key, json.loads(text)) for kind, key, text in rows])
+        early = self._load([(kind, key, json.loads(text)) for kind, key, text in rows])
+        if early:
+            self._write([*(("user", user.name, user) for user in early), self._ids_row()])
         vault = FolderVault(folder / "blobs")
         vault.sweep(self._count_blobs())
         self.vault = vault
 
-    def _load(self, rows: list[tuple[str, str, Any]]) -> None:
+    def _read_users(self, facts: Path) -> None:
+        """Read who is kept, for those who name somebody before the folder is opened."""
+        if not facts.exists():
+            return
+        # What is wrong with it is told when it is opened.
+        with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(facts)) as kept:
+            rows = kept.execute("SELECT kind, key, value FROM facts WHERE kind IN ('user', 'ids')")
+            self._load([(kind, key, json.loads(text)) for kind, key, text in rows])
+
+    def _load(self, rows: list[tuple[str, str, Any]]) -> list[User]:
+        """Take over what is kept; give the users who were named before, and aren't in it."""
         read = {
             kind: {key: cattrs.structure(value, cls) for row, key, value in rows if row == kind}
             for kind, cls in _KINDS.items()
         }
+        early = [user for name, user in self._users.items() if name not in read["user"]]
         self._users, self.sessions = read["user"], read["session"]
         self._credentials = {user.credential: user for user in self._users.values()}
         self.files = {file.id: file for file in read["file"].values()}
@@ -263,7 +281,10 @@ class Store:
                 session_id, _, index = key.rpartition("/")
                 self.sessions[session_id].parts[int(index)] = cattrs.structure(value, Blob)
             elif kind == "ids":
-                self._next_ids = value
+                self._next_ids = {kind: max(value[kind], self._next_ids[kind]) for kind in value}
+        self._users |= {user.name: user for user in early}
+        self._credentials |= {user.credential: user for user in early}
+        return early
 
     def _count_blobs(self) -> set[str]:
         uses = Counter(

@@ -113,6 +113,26 @@ async def test_users_are_kept_even_if_no_request_was_made(open_folder):
         assert [emulator.user_id(name) for name in reversed(names)] == before[::-1]
 
 
+async def test_users_who_are_named_before_it_is_entered_stay_who_they_are(open_folder):
+    def facts(emulator, *names):
+        return [(emulator.user_id(name), emulator.credential(name)) for name in names]
+
+    emulator = open_folder()
+    early = facts(emulator, "ada", "grace")
+    async with emulator:
+        assert facts(emulator, "ada", "grace") == early
+        kept = early + facts(emulator, "alan")
+    again = open_folder()
+    early = facts(again, "new", "ada")
+    async with again:
+        assert facts(again, "new", "ada") == early
+        assert facts(again, "ada", "grace", "alan") == kept
+        kept += facts(again, "new", "newer")
+    async with open_folder() as emulator:
+        assert facts(emulator, "ada", "grace", "alan", "new", "newer") == kept
+    assert len(dict(kept)) == 5
+
+
 async def test_a_damaged_folder_is_refused_and_let_go(open_folder, tmp_path):
     async with open_folder():
         pass
