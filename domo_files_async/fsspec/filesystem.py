@@ -11,7 +11,7 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fsspec.asyn import AsyncFileSystem, _run_coros_in_chunks, sync, sync_wrapper
+from fsspec.asyn import sync, sync_wrapper
 from fsspec.callbacks import DEFAULT_CALLBACK
 
 from domo_files_async.config import Surface
@@ -23,6 +23,7 @@ from domo_files_async.fsspec.files import (
     read_range,
     read_verified,
 )
+from domo_files_async.fsspec.many import ManyFiles
 from domo_files_async.fsspec.paths import (
     ROOT,
     Listing,
@@ -61,7 +62,7 @@ class _Environment:
         return hash(tuple(map(os.environ.get, _VARIABLES)))
 
 
-class DomoFileSystem(AsyncFileSystem):
+class DomoFileSystem(ManyFiles):
     """Data files as files; a slash in a name makes it look like a directory.
 
     Writing to a name makes a new data file, or a new revision where there is one of that name;
@@ -228,13 +229,13 @@ class DomoFileSystem(AsyncFileSystem):
         self, rpath: str, lpath: str, callback: Any = DEFAULT_CALLBACK, **_: Any
     ) -> None:
         rpath = self._strip_protocol(rpath)
-        if await asyncio.to_thread(Path(lpath).is_dir):
-            return
-        if await self._isdir(rpath):
-            await asyncio.to_thread(Path(lpath).mkdir, parents=True, exist_ok=True)
-            return
         with os_errors(rpath):
+            if await self._is_directory(rpath):
+                await asyncio.to_thread(Path(lpath).mkdir, parents=True, exist_ok=True)
+                return
             file, revision = await self._find_file(rpath)
+            if await asyncio.to_thread(Path(lpath).is_dir):
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), lpath)
             await asyncio.to_thread(Path(lpath).parent.mkdir, parents=True, exist_ok=True)
             session = await self._session()
             await session.download(
@@ -328,6 +329,17 @@ class DomoFileSystem(AsyncFileSystem):
         async with aclosing(read_verified(session, file.data_file_id, revision)) as chunks:
             await self._upload(chunks, path2, content_type=revision.content_type)
 
+    async def _is_move(self, path1: str, path2: str) -> bool:
+        """Whether there is a file to move, and it isn't the one that it would be moved to."""
+        path1, path2 = self._strip_protocol(path1), self._strip_protocol(path2)
+        with os_errors(path1):
+            if await self._is_directory(path1):
+                return False
+            file, _ = await self._find_file(path1)
+        with os_errors(path2):
+            target = await self._target(path2, exclusive=False)
+        return target.get("data_file_id") != file.data_file_id
+
     async def _rm_file(self, path: str, **_: Any) -> None:
         path = self._strip_protocol(path)
         number, revision_id = read_id(path)
@@ -340,24 +352,6 @@ class DomoFileSystem(AsyncFileSystem):
             else:
                 await session.delete_revision(number, revision_id)
         self._changed.add(number)
-
-    async def _rm(
-        self,
-        path: str | list[str],
-        recursive: bool = False,
-        batch_size: int | None = None,
-        maxdepth: int | None = None,
-        **_: Any,
-    ) -> None:
-        paths = await self._expand_path(path, recursive=recursive, maxdepth=maxdepth)
-        if recursive:
-            # What only looks like a directory goes with the last file in it.
-            paths = [one for one in paths if is_id(one) or not await self._isdir(one)]
-        await _run_coros_in_chunks(
-            [self._rm_file(one) for one in paths],
-            batch_size=batch_size or self.batch_size,
-            nofiles=True,
-        )
 
     def _open(
         self,

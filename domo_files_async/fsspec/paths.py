@@ -11,7 +11,10 @@ import errno
 import os
 import re
 from contextlib import contextmanager
+from glob import has_magic
 from typing import TYPE_CHECKING, Any
+
+from fsspec.utils import other_paths
 
 from domo_files_async.errors import (
     AuthenticationError,
@@ -37,6 +40,7 @@ __all__ = (
     "os_errors",
     "path_of",
     "read_id",
+    "target_paths",
 )
 
 ROOT = ""
@@ -146,6 +150,25 @@ def is_name(name: str) -> bool:
 def path_of(file: DataFile) -> str:
     """Give the path that leads to a data file: its name where that does, else its id."""
     return file.name if is_name(file.name) else str(file.data_file_id)
+
+
+def target_paths(asked: str | list[str], found: list[str], target: str, *, into: bool) -> list[str]:
+    """Say where what was asked for and found goes, as fsspec's documents do.
+
+    Args:
+        asked: A path, a pattern, or several of them.
+        found: The paths that are meant.
+        target: Where to.
+        into: Whether that is a directory.
+    """
+    if not found:
+        return []
+    is_one = isinstance(asked, str)
+    if isinstance(asked, str):
+        into = len(found) == 1 if has_magic(asked) else into and not asked.endswith("/")
+    # `other_paths` takes a path without a slash for its own parent, and loses its name.
+    rooted = [f"/{path}" for path in found]
+    return other_paths(rooted, target, exists=is_one and into, flatten=not is_one)  # type: ignore[no-any-return]
 
 
 def _parent(path: str) -> str:
