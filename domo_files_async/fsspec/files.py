@@ -147,6 +147,11 @@ class DomoFile(AbstractBufferedFile):
             self._details = opening.details
         super().__init__(fs, opening.path, **options)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        reopen, (fs, _, *how) = super().__reduce__()
+        number, revision_id = self.details["data_file_id"], self.details["revision_id"]
+        return reopen, (fs, f"{number}@{revision_id}", *how)
+
     def _fetch_range(self, start: int, end: int) -> bytes:
         return sync(self.fs.loop, self._opening.read, start, end)  # type: ignore[no-any-return]
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import errno
 import io
+import itertools
 import os
+import stat
 import weakref
 from contextlib import aclosing
 from pathlib import Path
@@ -100,7 +102,8 @@ class DomoFileSystem(ManyFiles):
         super().__init__(listings_expiry_time=listings_expiry_time, **options)
         self._factory = session_factory or DomoFilesSession.from_env
         self._on_loops: dict[asyncio.AbstractEventLoop, OnLoop] = {}
-        self._changed: set[int] = set()
+        self._changed: set[tuple[int, int]] = set()
+        self._changes = itertools.count()
         weakref.finalize(self, close_all, self._on_loops, os.getpid())
 
     @classmethod
@@ -149,10 +152,15 @@ class DomoFileSystem(ManyFiles):
                 listing = Listing(await session.list_files())
                 self.dircache[ROOT] = listing
             if self._changed:
-                ids = frozenset(self._changed)
+                # What changes again meanwhile is another change, and stays to be asked for.
+                seen = frozenset(self._changed)
+                ids = frozenset(number for number, _ in seen)
                 listing.replace(ids, await session.list_files(ids=ids))
-                self._changed -= ids
+                self._changed -= seen
             return listing
+
+    def _note_change(self, number: int) -> None:
+        self._changed.add((number, next(self._changes)))
 
     async def _listing_with(self, path: str) -> Listing:
         """Give a listing that lacks this path only if nobody has made it meanwhile."""
@@ -255,7 +263,8 @@ class DomoFileSystem(ManyFiles):
         content_type: str | None = None,
         **_: Any,
     ) -> None:
-        if await asyncio.to_thread(Path(lpath).is_dir):
+        # A source that isn't there is FileNotFoundError here, as fsspec's callers expect.
+        if stat.S_ISDIR((await asyncio.to_thread(Path(lpath).stat)).st_mode):
             return
         rpath = self._strip_protocol(rpath)
         await self._upload(os.fspath(lpath), rpath, mode, content_type, _progress(callback))
@@ -284,7 +293,7 @@ class DomoFileSystem(ManyFiles):
             result = await session.upload(
                 source, **target, content_type=content_type, progress=progress
             )
-            self._changed.add(result.data_file_id)
+            self._note_change(result.data_file_id)
 
     async def _target(self, path: str, *, exclusive: bool) -> dict[str, Any]:
         """Say what an upload to a path is called, or of which data file it is a revision."""
@@ -324,7 +333,7 @@ class DomoFileSystem(ManyFiles):
             if session.surface is Surface.PRODUCT:
                 with os_errors(path2):
                     await session.copy_revision(file.data_file_id, number)
-                self._changed.add(number)
+                self._note_change(number)
                 return
         async with aclosing(read_verified(session, file.data_file_id, revision)) as chunks:
             await self._upload(chunks, path2, content_type=revision.content_type)
@@ -351,7 +360,7 @@ class DomoFileSystem(ManyFiles):
                 await session.delete_file(number)
             else:
                 await session.delete_revision(number, revision_id)
-        self._changed.add(number)
+        self._note_change(number)
 
     def _open(
         self,
@@ -398,14 +407,13 @@ class DomoFileSystem(ManyFiles):
         with os_errors(path):
             if mode == "rb":
                 file, revision = await self._find_file(path)
-                pinned = f"{file.data_file_id}@{revision.data_file_revision_id}"
                 details = {**describe(path, file, revision), "size": known_size(path, revision)}
-                return Opening(self._session, pinned, self._changed.add, details=details)
+                return Opening(self._session, path, self._note_change, details=details)
             if mode not in {"wb", "xb"}:
                 raise NotImplementedError(f"A file can't be opened as {mode!r}: rb, wb or xb")
             target = await self._target(path, exclusive=mode == "xb")
         target["content_type"] = content_type
-        return Opening(self._session, path, self._changed.add, target=target)
+        return Opening(self._session, path, self._note_change, target=target)
 
 
 def _progress(callback: Any) -> ProgressFunction:

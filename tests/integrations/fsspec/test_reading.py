@@ -1,3 +1,4 @@
+import asyncio
 import gc
 import gzip
 import hashlib
@@ -6,6 +7,7 @@ import os
 import pickle
 import subprocess
 import sys
+import threading
 import tomllib
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
@@ -429,3 +431,42 @@ def test_a_file_system_that_is_gone_has_closed_its_session(domo):
     del fs
     gc.collect()
     assert made[0]._shared is None
+
+
+# fsspec's own cache leaves its local file to the garbage collector.
+@pytest.mark.filterwarnings("ignore:unclosed file", "ignore:Exception ignored in")
+@pytest.mark.parametrize("by_id", [False, True])
+def test_an_opened_file_is_called_as_it_was_opened(domo, tmp_path, by_id):
+    domo.pipe_file("file", DATA)
+    path = str(domo.info("file")["data_file_id"]) if by_id else "file"
+    with domo.open(path) as file:
+        assert (file.path, file.info()["name"]) == (path, path)
+    for _ in range(2):
+        with fsspec.open(f"blockcache::domo://{path}", cache_storage=str(tmp_path)) as file:
+            assert file.read() == DATA
+
+
+def test_a_change_while_the_listing_is_asked_for_is_asked_for_too(domo, emulator, wait_for):
+    domo.pipe_file("file", b"a")
+    number = domo.info("file")["data_file_id"]
+    arrived, going_on = threading.Event(), threading.Event()
+
+    class Slow(DomoFilesSession):
+        async def list_files(self, **options):
+            found = await super().list_files(**options)
+            if options:
+                arrived.set()
+                await asyncio.to_thread(going_on.wait, 10)
+            return found
+
+    fs = DomoFileSystem(session_factory=Slow.from_env, skip_instance_cache=True)
+    fs.ls("")
+    fs.pipe_file(str(number), b"bb")
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(fs.ls, "")
+        assert arrived.wait(10)
+        fs.pipe_file(str(number), b"ccc")
+        going_on.set()
+        asked.result(10)
+    assert fs.cat_file("file") == b"ccc"
+    fs.close()

@@ -227,3 +227,10 @@ async def test_two_loops_have_two_sessions_of_one_file_system(emulator):
     assert await asyncio.to_thread(asyncio.run, work()) == 0
     assert await fs._cat_file("file") == b"x"
     await fs._close()
+
+
+def test_a_local_file_that_isnt_there_cant_be_put(domo, tmp_path):
+    for put in (domo.put, domo.put_file):
+        with pytest.raises(FileNotFoundError, match="nope"):
+            put(str(tmp_path / "nope"), "file")
+    assert domo.find("") == []
