@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dis
 import hashlib
 import logging
 import sys
@@ -19,6 +20,7 @@ from domo_files_async.fsspec.paths import os_errors
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
     from contextlib import AbstractAsyncContextManager
+    from types import TracebackType
 
     from domo_files_async.engine.writer import UploadWriter
     from domo_files_async.models import Revision
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ("DomoFile", "DomoStreamedFile", "Opening", "read_chunks", "read_range", "read_verified")
 
 _log = logging.getLogger(__name__)
+_LEAVES_WITH = dis.opmap["WITH_EXCEPT_START"]
 
 
 async def read_chunks(
@@ -131,18 +134,51 @@ class Opening:
                 await entered.__aexit__(type(error), error, None)
 
 
+class _Handled:
+    """The exception that was being handled when a file was opened.
+
+    A wrapper's `close` isn't told of the exception that its `with` block was left by. It is
+    being handled then, like one that was caught before the file was opened, as in "make it if
+    it isn't there". That one is the file's end only if it was raised again.
+    """
+
+    def __init__(self) -> None:
+        self._error = sys.exception()
+        self._traceback = self._error.__traceback__ if self._error else None
+        self._place = self._traceback.tb_frame.f_lasti if self._traceback else -1
+
+    def raised_since(self) -> BaseException | None:
+        """Give the exception that is being handled, if it was raised since the file was opened."""
+        error = sys.exception()
+        if error is None or error is not self._error:
+            return error
+        traceback = error.__traceback__
+        if traceback is None or traceback is not self._traceback:
+            return error
+        # A bare `raise` leaves no mark on the exception; where it was caught, a `with` is left.
+        frame, place = traceback.tb_frame, traceback.tb_frame.f_lasti
+        is_leaving = frame.f_code.co_code[place] == _LEAVES_WITH
+        return error if is_leaving and place != self._place else None
+
+    def forget(self) -> None:
+        """Hold no frames any longer."""
+        self._error = self._traceback = None
+
+
 class DomoFile(AbstractBufferedFile):
     """A data file that is read by ranges of one revision, or written as a new one.
 
     What is written is published by `close`, unless that is called by an exception: leaving a
     `with` block by one, also of a wrapper such as a text or gzip file, publishes nothing.
+    `close` can't tell that from a call while an error is handled that was raised after the file
+    was opened: it publishes nothing, and raises that error again. `with file:` can tell.
     """
 
     closed: bool
 
     def __init__(self, fs: AsyncFileSystem, opening: Opening, **options: Any) -> None:
         self._opening = opening
-        self._handled = sys.exception()
+        self._handled = _Handled()
         if opening.details:
             self._details = opening.details
         super().__init__(fs, opening.path, **options)
@@ -169,15 +205,26 @@ class DomoFile(AbstractBufferedFile):
         """Publish nothing of what was written."""
         sync(self.fs.loop, self._opening.discard)
 
+    def __exit__(
+        self, kind: object, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._finish(error)
+
     def close(self) -> None:
-        """Publish what was written, or nothing if it is closed by an exception."""
+        """Publish what was written; nothing if it is closed by an exception, which is raised."""
+        error = None if self.closed or self.mode == "rb" else self._handled.raised_since()
+        self._finish(error)
+        if error is not None:
+            raise _unpublished(error, self.path)
+
+    def _finish(self, error: BaseException | None) -> None:
         if self.closed:
             return
         if self.mode == "rb":
             super().close()
             return
         try:
-            if _is_closed_by_exception(self._handled):
+            if error is not None:
                 _log.warning("%s was closed by an exception, and isn't published", self.path)
                 self.discard()
             elif not self.forced:
@@ -187,6 +234,7 @@ class DomoFile(AbstractBufferedFile):
             raise
         finally:
             self.closed = True
+            self._handled.forget()
 
     def __del__(self) -> None:
         if not self.closed:
@@ -203,7 +251,7 @@ class DomoStreamedFile(AbstractAsyncStreamedFile):
 
     def __init__(self, fs: AsyncFileSystem, opening: Opening, **options: Any) -> None:
         self._opening = opening
-        self._handled = sys.exception()
+        self._handled = _Handled()
         if opening.details:
             self._details = opening.details
         super().__init__(fs, opening.path, cache_type="none", **options)
@@ -217,28 +265,42 @@ class DomoStreamedFile(AbstractAsyncStreamedFile):
             await self._opening.commit()
         return True
 
+    async def __aexit__(
+        self, kind: object, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._finish(error)
+
     async def close(self) -> None:
-        """Publish what was written, or nothing if it is closed by an exception."""
+        """Publish what was written; nothing if it is closed by an exception, which is raised."""
+        error = None if self.closed or self.mode == "rb" else self._handled.raised_since()
+        await self._finish(error)
+        if error is not None:
+            raise _unpublished(error, self.path)
+
+    async def _finish(self, error: BaseException | None) -> None:
         if self.closed:
             return
         try:
             if self.mode != "rb":
-                if _is_closed_by_exception(self._handled):
+                if error is not None:
                     _log.warning("%s was closed by an exception, and isn't published", self.path)
                 elif not self.forced:
                     await self.flush(force=True)
         finally:
             self.closed = True
+            self._handled.forget()
             await self._opening.discard()
 
     def __del__(self) -> None:
         self.closed = True
 
 
-def _is_closed_by_exception(handled: BaseException | None) -> bool:
-    # A wrapper's `close` isn't told of the exception that its `with` block was left by.
-    error = sys.exception()
-    return error is not None and error is not handled
+def _unpublished(error: BaseException, path: str) -> BaseException:
+    error.add_note(
+        f"{path} wasn't published: it was closed while this was handled, which may have cut it "
+        "short. Write it in a `with` block of its own, or close it after the `except`"
+    )
+    return error
 
 
 def _discard_soon(opening: Opening, loop: asyncio.AbstractEventLoop) -> None:

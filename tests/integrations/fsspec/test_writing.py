@@ -17,6 +17,10 @@ class StopError(Exception):
     pass
 
 
+def stop():
+    raise StopError
+
+
 @pytest.fixture
 def small(emulator):
     """A file system that uploads in small parts."""
@@ -114,6 +118,134 @@ def test_a_file_that_is_opened_while_an_exception_is_handled_is_published(domo):
         with domo.open("report", "wb") as file:
             file.write(b"what went wrong")
     assert domo.cat_file("report") == b"what went wrong"
+
+
+@pytest.mark.parametrize("again", ["raise", "raise error", "by another"])
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda fs: fs.open("file", "wb"),
+        lambda fs: fs.open("file", "w"),
+        lambda fs: io.BufferedWriter(fs.open("file", "wb")),
+        lambda fs: fs.open("file", "wb", compression="gzip"),
+        lambda _: fsspec.open("domo://file", "w"),
+        lambda _: fsspec.open("domo://file", "wb", compression="gzip"),
+    ],
+    ids=["plain", "text", "buffered", "gzip", "fsspec text", "fsspec gzip"],
+)
+def test_the_exception_that_was_handled_before_publishes_nothing_when_it_is_raised_again(
+    domo, emulator, wrap, again
+):
+    def raise_again(error):
+        raise error
+
+    def write():
+        try:
+            stop()
+        except StopError as error:
+            with wrap(domo) as file:
+                file.write("half" if isinstance(file, io.TextIOBase) else b"half")
+                if again == "raise":
+                    raise
+                if again == "raise error":
+                    raise error  # noqa: TRY201 - another traceback than that of a bare one
+                raise_again(error)
+
+    with pytest.raises(StopError):
+        write()
+    gc.collect()
+    assert emulator.files == {}
+
+
+@pytest.mark.parametrize("how", ["text", "fsspec", "plain", "in a function"])
+def test_what_is_made_for_want_of_it_is_published(domo, how):
+    def write():
+        with fsspec.open("domo://kept", "w") as file:
+            file.write("made")
+
+    try:
+        domo.cat_file("kept")
+    except FileNotFoundError:
+        if how == "text":
+            with domo.open("kept", "w") as file:
+                file.write("made")
+        elif how == "fsspec":
+            with fsspec.open("domo://kept", "w") as file:
+                file.write("made")
+        elif how == "plain":
+            file = domo.open("kept", "wb")
+            file.write(b"made")
+            file.close()
+        else:
+            write()
+    assert domo.cat_file("kept") == b"made"
+
+
+def test_a_way_out_of_a_with_can_write_a_report(domo, emulator):
+    class Reporting:
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            with fsspec.open("domo://report", "w") as file:
+                file.write("it went wrong")
+
+    with pytest.raises(StopError), Reporting():
+        raise StopError
+    assert domo.cat_file("report") == b"it went wrong"
+
+
+def test_a_file_that_is_closed_while_another_error_is_handled_isnt_lost_silently(domo, emulator):
+    file = domo.open("file", "wb")
+    file.write(b"all of it")
+    try:
+        stop()
+    except StopError:
+        with pytest.raises(StopError) as caught:
+            file.close()
+    assert "file wasn't published" in caught.value.__notes__[0]
+    assert file.closed
+    assert emulator.files == {}
+
+
+def test_a_with_says_how_it_was_left_whatever_is_handled_around_it(domo):
+    file = domo.open("file", "wb")
+    try:
+        stop()
+    except StopError:
+        with file:
+            file.write(b"all of it")
+    assert domo.cat_file("file") == b"all of it"
+
+
+async def test_a_coroutines_file_knows_how_its_with_was_left(emulator):
+    fs = DomoFileSystem(
+        asynchronous=True, skip_instance_cache=True, session_factory=lambda: emulator.session("ada")
+    )
+
+    async def write(again):
+        try:
+            stop()
+        except StopError:
+            async with await fs.open_async("file", "wb") as file:
+                await file.write(b"half")
+                if again:
+                    raise
+
+    with pytest.raises(StopError):
+        await write(again=True)
+    assert emulator.files == {}
+    file = await fs.open_async("file", "wb")
+    await file.write(b"half")
+    try:
+        stop()
+    except StopError:
+        with pytest.raises(StopError):
+            await file.close()
+    assert emulator.files == {}
+    await write(again=False)
+    assert await fs._cat_file("file") == b"half"
+    await fs._close()
 
 
 def test_a_file_that_is_forgotten_is_not_published(small, emulator):
