@@ -7,7 +7,7 @@ import dis
 import hashlib
 import logging
 import sys
-from contextlib import aclosing, suppress
+from contextlib import aclosing, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -18,7 +18,7 @@ from domo_files_async.errors import ChecksumMismatchError, TransportError
 from domo_files_async.fsspec.paths import os_errors
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
     from contextlib import AbstractAsyncContextManager
     from types import TracebackType
 
@@ -101,15 +101,26 @@ class Opening:
         """Whether there is an upload that is neither committed nor discarded."""
         return self._entered is not None
 
+    @contextmanager
+    def _os_errors(self) -> Iterator[None]:
+        number = (self.details or self.target).get("data_file_id")
+        try:
+            with os_errors(self.path):
+                yield
+        except FileNotFoundError:
+            if number is not None:
+                self.note_change(number)
+            raise
+
     async def read(self, start: int, stop: int) -> bytes:
         """Give a range of the revision that was the current one when the file was opened."""
         number, revision_id = self.details["data_file_id"], self.details["revision_id"]
-        with os_errors(self.path):
+        with self._os_errors():
             return await read_range(await self.session(), number, revision_id, start, stop)
 
     async def write(self, chunk: bytes) -> None:
         """Upload a chunk after those before it."""
-        with os_errors(self.path):
+        with self._os_errors():
             if self._writer is None:
                 entering = (await self.session()).open_upload(**self.target)
                 self._writer = await entering.__aenter__()
@@ -121,7 +132,7 @@ class Opening:
         entered, self._entered = self._entered, None
         if entered is not None:
             assert self._writer is not None
-            with os_errors(self.path):
+            with self._os_errors():
                 await entered.__aexit__(None, None, None)
             self.note_change(self._writer.result.data_file_id)
 

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import functools
 import io
 import itertools
 import os
 import stat
+import time
 import weakref
 from contextlib import aclosing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from fsspec.asyn import sync, sync_wrapper
 from fsspec.callbacks import DEFAULT_CALLBACK
 
 from domo_files_async.config import Surface
-from domo_files_async.errors import InvalidArgumentError
+from domo_files_async.errors import InvalidArgumentError, NotFoundError
 from domo_files_async.fsspec.files import (
     DomoFile,
     DomoStreamedFile,
@@ -42,7 +44,7 @@ from domo_files_async.fsspec.sessions import OnLoop, close_all
 from domo_files_async.session import DomoFilesSession
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
     from datetime import datetime
 
     from domo_files_async.events import Progress, ProgressFunction
@@ -51,7 +53,25 @@ if TYPE_CHECKING:
 __all__ = ("DomoFileSystem",)
 
 _VARIABLES = ("DOMO_INSTANCE", "DOMO_ACCESS_TOKEN", "DOMO_URL", "DOMO_APP_SESSION")
+_BELIEVED = 1.0
+_T = TypeVar("_T")
 _OPTIONS = frozenset({"asynchronous", "loop", "batch_size", "use_listings_cache"})
+
+
+def _looks_again(work: Callable[..., Awaitable[_T]]) -> Callable[..., Awaitable[_T]]:
+    """Do it once more, with a new listing, where a name leads to a data file that is gone."""
+
+    @functools.wraps(work)
+    async def doing(fs: DomoFileSystem, *args: Any, **options: Any) -> _T:
+        try:
+            return await work(fs, *args, **options)
+        except FileNotFoundError as error:
+            if not isinstance(error.__cause__, NotFoundError) or is_id(error.filename):
+                raise
+            fs.invalidate_cache()
+        return await work(fs, *args, **options)
+
+    return doing
 
 
 class _Environment:
@@ -76,7 +96,8 @@ class DomoFileSystem(ManyFiles):
             that can be imported is pickled by its name, and no credential with it.
         listings_expiry_time: Seconds for which a listing is believed; `None` for ever. What
             this file system itself changes is seen at once; before a file is said not to be
-            there it is asked for again, but by `exists`, `ls` and `glob`.
+            there it is asked for again, but by `exists`, `ls` and `glob`; and so it is before
+            a name is written to, if the listing is a second old, or ten times what it took.
         options: fsspec's own: `asynchronous`, `loop`, `batch_size`, `use_listings_cache`.
 
     Raises:
@@ -104,6 +125,7 @@ class DomoFileSystem(ManyFiles):
         self._on_loops: dict[asyncio.AbstractEventLoop, OnLoop] = {}
         self._changed: set[tuple[int, int]] = set()
         self._changes = itertools.count()
+        self._listed_at = self._listing_took = 0.0
         weakref.finalize(self, close_all, self._on_loops, os.getpid())
 
     @classmethod
@@ -143,13 +165,16 @@ class DomoFileSystem(ManyFiles):
             self._on_loops[loop] = OnLoop(self._factory)
         return self._on_loops[loop]
 
-    async def _listing(self) -> Listing:
+    async def _listing(self, *, to_write: bool = False) -> Listing:
         session = await self._session()
         async with self._on_this_loop().listing:
             listing: Listing | None = self.dircache.get(ROOT)
-            if listing is None:
+            if listing is None or (to_write and self._is_listing_old()):
                 self._changed.clear()
+                started = time.monotonic()
                 listing = Listing(await session.list_files())
+                self._listed_at = time.monotonic()
+                self._listing_took = self._listed_at - started
                 self.dircache[ROOT] = listing
             if self._changed:
                 # What changes again meanwhile is another change, and stays to be asked for.
@@ -158,6 +183,12 @@ class DomoFileSystem(ManyFiles):
                 listing.replace(ids, await session.list_files(ids=ids))
                 self._changed -= seen
             return listing
+
+    def _is_listing_old(self) -> bool:
+        """Whether to look again before a name is taken for free."""
+        if self.dircache.listings_expiry_time is None:
+            return False
+        return time.monotonic() - self._listed_at > max(_BELIEVED, 10 * self._listing_took)
 
     def _note_change(self, number: int) -> None:
         self._changed.add((number, next(self._changes)))
@@ -218,6 +249,7 @@ class DomoFileSystem(ManyFiles):
                 found = (await self._listing()).entries(path)
         return found if detail else sorted({one["name"] for one in found})
 
+    @_looks_again
     async def _cat_file(
         self, path: str, start: int | None = None, end: int | None = None, **_: Any
     ) -> bytes:
@@ -233,6 +265,7 @@ class DomoFileSystem(ManyFiles):
             first, stop, _step = slice(start, end).indices(known_size(path, revision))
             return await read_range(await self._session(), number, revision_id, first, stop)
 
+    @_looks_again
     async def _get_file(
         self, rpath: str, lpath: str, callback: Any = DEFAULT_CALLBACK, **_: Any
     ) -> None:
@@ -254,6 +287,7 @@ class DomoFileSystem(ManyFiles):
                 progress=_progress(callback),
             )
 
+    @_looks_again
     async def _put_file(
         self,
         lpath: str,
@@ -269,6 +303,7 @@ class DomoFileSystem(ManyFiles):
         rpath = self._strip_protocol(rpath)
         await self._upload(os.fspath(lpath), rpath, mode, content_type, _progress(callback))
 
+    @_looks_again
     async def _pipe_file(
         self,
         path: str,
@@ -308,8 +343,10 @@ class DomoFileSystem(ManyFiles):
                     f"{path!r} can't be written by name, since no path leads back to it: upload "
                     "it with a session, and use its id"
                 )
-            # Many new files cost one listing, but "must be new" is asked of Domo.
-            listing = await (self._listing_with(path) if exclusive else self._listing())
+            # Many new files in a row cost one listing, but "must be new" is asked of Domo.
+            listing = await (
+                self._listing_with(path) if exclusive else self._listing(to_write=True)
+            )
             number = listing.file(path).data_file_id if listing.ids(path) else None
         else:
             await self._info(path)
@@ -317,6 +354,7 @@ class DomoFileSystem(ManyFiles):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
         return {"name": path} if number is None else {"data_file_id": number}
 
+    @_looks_again
     async def _cp_file(self, path1: str, path2: str, **_: Any) -> None:
         path1, path2 = self._strip_protocol(path1), self._strip_protocol(path2)
         with os_errors(path1):
@@ -349,6 +387,7 @@ class DomoFileSystem(ManyFiles):
             target = await self._target(path2, exclusive=False)
         return target.get("data_file_id") != file.data_file_id
 
+    @_looks_again
     async def _rm_file(self, path: str, **_: Any) -> None:
         path = self._strip_protocol(path)
         number, revision_id = read_id(path)
