@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dis
 import hashlib
 import logging
 import sys
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
 __all__ = ("DomoFile", "DomoStreamedFile", "Opening", "read_chunks", "read_range", "read_verified")
 
 _log = logging.getLogger(__name__)
-_LEAVES_WITH = dis.opmap["WITH_EXCEPT_START"]
 
 
 async def read_chunks(
@@ -150,26 +148,20 @@ class _Handled:
 
     A wrapper's `close` isn't told of the exception that its `with` block was left by. It is
     being handled then, like one that was caught before the file was opened, as in "make it if
-    it isn't there". That one is the file's end only if it was raised again.
+    it isn't there". That one is the file's end only if it was raised again, by its name or in
+    another function: a bare `raise` right there leaves no mark on it.
     """
 
     def __init__(self) -> None:
         self._error = sys.exception()
         self._traceback = self._error.__traceback__ if self._error else None
-        self._place = self._traceback.tb_frame.f_lasti if self._traceback else -1
 
     def raised_since(self) -> BaseException | None:
         """Give the exception that is being handled, if it was raised since the file was opened."""
         error = sys.exception()
         if error is None or error is not self._error:
             return error
-        traceback = error.__traceback__
-        if traceback is None or traceback is not self._traceback:
-            return error
-        # A bare `raise` leaves no mark on the exception; where it was caught, a `with` is left.
-        frame, place = traceback.tb_frame, traceback.tb_frame.f_lasti
-        is_leaving = frame.f_code.co_code[place] == _LEAVES_WITH
-        return error if is_leaving and place != self._place else None
+        return error if error.__traceback__ is not self._traceback else None
 
     def forget(self) -> None:
         """Hold no frames any longer."""

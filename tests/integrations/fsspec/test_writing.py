@@ -120,7 +120,24 @@ def test_a_file_that_is_opened_while_an_exception_is_handled_is_published(domo):
     assert domo.cat_file("report") == b"what went wrong"
 
 
-@pytest.mark.parametrize("again", ["raise", "raise error", "by another"])
+def test_a_file_whose_with_is_left_by_a_bare_raise_of_what_was_handled_isnt_published(
+    domo, emulator
+):
+    def write():
+        try:
+            stop()
+        except StopError:
+            with domo.open("file", "wb") as file:
+                file.write(b"half")
+                raise
+
+    with pytest.raises(StopError):
+        write()
+    gc.collect()
+    assert emulator.files == {}
+
+
+@pytest.mark.parametrize("again", ["by its name", "by another"])
 @pytest.mark.parametrize(
     "wrap",
     [
@@ -145,9 +162,7 @@ def test_the_exception_that_was_handled_before_publishes_nothing_when_it_is_rais
         except StopError as error:
             with wrap(domo) as file:
                 file.write("half" if isinstance(file, io.TextIOBase) else b"half")
-                if again == "raise":
-                    raise
-                if again == "raise error":
+                if again == "by its name":
                     raise error  # noqa: TRY201 - another traceback than that of a bare one
                 raise_again(error)
 
