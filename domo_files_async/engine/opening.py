@@ -16,6 +16,7 @@ __all__ = ("Opened", "changed", "file_state", "open_file")
 _TO_READ = os.O_RDONLY | sum(
     getattr(os, flag, 0) for flag in ("O_BINARY", "O_CLOEXEC", "O_NOINHERIT")
 )
+_NOT_BLOCKING = getattr(os, "O_NONBLOCK", 0)
 
 
 @attrs.frozen
@@ -32,6 +33,11 @@ class Opened:
         # What holds bytes although it says that it is empty can't be read again either.
         return not stat.S_ISREG(self.status.st_mode) or not self.status.st_size
 
+    @property
+    def is_pipe(self) -> bool:
+        """Whether it is a named pipe, which is open without blocking."""
+        return stat.S_ISFIFO(self.status.st_mode) and bool(_NOT_BLOCKING)
+
     def close(self) -> None:
         """Close it, if it is open."""
         if self.raw is not None:
@@ -44,7 +50,11 @@ def open_file(what: str, small: int) -> Opened:
     A thread that reads many takes the interpreter's lock anew after each system call, so there are
     as few of them as can be.
     """
-    fd = os.open(what, _TO_READ)
+    try:
+        # A named pipe would wait for its writer here.
+        fd = os.open(what, _TO_READ | _NOT_BLOCKING)
+    except BlockingIOError:  # another process has a lease on it, and is asked to let go of it
+        fd = os.open(what, _TO_READ)
     try:
         status = os.fstat(fd)
         if stat.S_ISREG(status.st_mode) and status.st_size <= small:
@@ -52,6 +62,8 @@ def open_file(what: str, small: int) -> Opened:
             if content is not None:
                 os.close(fd)
                 return Opened(None, status, content)
+        if _NOT_BLOCKING and not stat.S_ISFIFO(status.st_mode):
+            os.set_blocking(fd, True)
         return Opened(io.FileIO(fd), status, None)
     except BaseException:
         with contextlib.suppress(OSError):

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from domo_files_async.engine.buffers import Lease
 
-__all__ = ("Answers", "QuickJobs")
+__all__ = ("Answers", "Job", "QuickJobs", "carry_out")
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -35,7 +35,7 @@ _ASIDE = 0.001
 _NOT_ASIDE = 0.1
 """Seconds in which it doesn't, after it did so in vain."""
 
-_Job: TypeAlias = "tuple[Future[Any], Callable[[], Any]]"
+Job: TypeAlias = "tuple[Future[Any], Callable[[], Any]]"
 _Answer: TypeAlias = "asyncio.Future[Any]"
 
 
@@ -92,7 +92,7 @@ class QuickJobs:
     def __init__(self, executor: Executor, answers: Answers) -> None:
         self._executor = executor
         self._answers = answers
-        self._waiting: deque[_Job] = deque()
+        self._waiting: deque[Job] = deque()
         self._is_asked = False
         self._in_vain_until = 0.0
 
@@ -126,7 +126,7 @@ class QuickJobs:
                 if job.set_running_or_notify_cancel():
                     job.set_exception(error)
 
-    def _stand_aside(self, jobs: deque[_Job]) -> bool:
+    def _stand_aside(self, jobs: deque[Job]) -> bool:
         """Let one thread do all *jobs*; say whether they were done in time."""
         are_done = threading.Event()
         with self._answers.awaited():
@@ -134,24 +134,29 @@ class QuickJobs:
             return are_done.wait(_ASIDE)
 
 
-def _do_all(jobs: deque[_Job], are_done: threading.Event) -> None:
+def _do_all(jobs: deque[Job], are_done: threading.Event) -> None:
     while _do_one(jobs):
         pass
     are_done.set()
 
 
-def _do_one(jobs: deque[_Job]) -> bool:
+def _do_one(jobs: deque[Job]) -> bool:
     """Do the next of *jobs*; say whether there was one."""
     try:
         job, call = jobs.popleft()
     except IndexError:
         return False
+    carry_out(job, call)
+    return True
+
+
+def carry_out(job: Future[Any], call: Callable[[], Any]) -> None:
+    """Do a job, if nobody cancelled it."""
     if not job.set_running_or_notify_cancel():
-        return True
+        return
     try:
         value = call()
     except BaseException as error:  # noqa: BLE001 - it is told to whoever waits
         job.set_exception(error)
     else:
         job.set_result(value)
-    return True

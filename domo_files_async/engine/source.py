@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 import aiofiles.threadpool
 
 from domo_files_async.engine.opening import changed, file_state, open_file
+from domo_files_async.engine.producers import OwnThread, read_pipe
 from domo_files_async.engine.threads import TURN
 from domo_files_async.engine.views import (
     checked_chunk,
@@ -363,8 +364,16 @@ def _file_source(opened: Opened, what: str, threads: Threads) -> Source:
     raw, name = opened.raw, PurePath(what).name
     assert raw is not None
     if opened.comes_once:
-        handle = aiofiles.threadpool.wrap(raw, executor=threads.executor)
-        return StreamSource(_read_through(handle), name=name, close=raw.close)
+        if opened.is_pipe:
+            return StreamSource(read_pipe(raw, _READ_SIZE), name=name, close=raw.close)
+        own = OwnThread()
+        handle = aiofiles.threadpool.wrap(raw, executor=own)
+
+        def close() -> None:
+            own.close()
+            raw.close()
+
+        return StreamSource(_read_through(handle), name=name, close=close)
     fd = raw.fileno()
     return FileSource(
         threads,
@@ -412,7 +421,8 @@ async def _open_file(file: Any, threads: Threads) -> Source:
         if is_open_for(file, "w", "a", "x"):
             raise SourceError(f"{what} can't be read: it isn't open for reading")
         if not (hasattr(file, "seek") and (not hasattr(file, "seekable") or file.seekable())):
-            return StreamSource(_read_in_threads(file, threads), name=name)
+            own = OwnThread()
+            return StreamSource(_read_in(own, file, threads), name=name, close=own.close)
         start, size, state = await threads.run(_measure, file, lock)
     return FileSource(
         threads,
@@ -455,10 +465,10 @@ async def _read_through(file: Any) -> AsyncIterator[memoryview]:
         yield chunk
 
 
-async def _read_in_threads(file: Any, threads: Threads) -> AsyncIterator[memoryview]:
+async def _read_in(own: OwnThread, file: Any, threads: Threads) -> AsyncIterator[memoryview]:
     # read1 gives what is there; read would wait until the whole size came.
     read = getattr(file, "read1", file.read)
-    while chunk := checked_chunk(await threads.run(read, _READ_SIZE)):
+    while chunk := checked_chunk(await threads.run_in(own, read, _READ_SIZE)):
         yield chunk
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from domo_files_async.engine.buffers import Lease
+    from domo_files_async.engine.producers import OwnThread
 
 __all__ = ("TURN", "Threads")
 
@@ -104,6 +105,12 @@ class Threads:
         digest = hashlib.sha256()
         await self.update_digest(leases, digest, views)
         return digest.hexdigest()
+
+    async def run_in(
+        self, own: OwnThread, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Call *function*, which may stall for ever, in a thread that nothing else waits for."""
+        return await _ended(*self._start(own, (), function, *args, **kwargs))
 
     async def receive(
         self, lease: Lease, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs

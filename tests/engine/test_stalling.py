@@ -1,9 +1,15 @@
-"""Sources that take long: what they hold up, and what goes on after they were given up."""
+"""Sources that take long or stall: what they hold up, and what goes on after they were given up."""
 
 import asyncio
+import fcntl
+import functools
 import gc
 import io
 import os
+import pathlib
+import signal
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -13,6 +19,22 @@ from domo_files_async import Surface, TransferConfig
 DATA = os.urandom(200_000)
 MANY = 6
 """More than the session's threads of any kind."""
+
+SILENT_STDIN = """
+import asyncio, sys
+from domo_files_async.emulator import Emulator
+
+async def main():
+    async with Emulator() as emulator, emulator.session("ada") as domo:
+        uploading = asyncio.create_task(domo.upload(sys.stdin.buffer, name="x"))
+        print(flush=True)
+        done, _ = await asyncio.wait({uploading}, timeout=0.2)
+        uploading.cancel()
+        await asyncio.wait({uploading})
+        assert uploading.cancelled()
+
+asyncio.run(main())
+"""
 
 
 class Endless(io.RawIOBase):
@@ -155,3 +177,98 @@ async def test_an_error_that_comes_after_the_cancel_was_waited_for_is_nobodys(em
     await asyncio.sleep(0)
     gc.collect()
     assert not told
+
+
+async def test_producers_that_stall_in_their_threads_hold_nobody_up(domo, emulator, path):
+    pipes = [os.pipe() for _ in range(MANY)]
+    files = [os.fdopen(fd, "rb") for fd, _ in pipes]
+    writers = [os.fdopen(fd, "wb", buffering=0) for _, fd in pipes]
+    uploads = [asyncio.create_task(domo.upload(file, name="x")) for file in files]
+    for writer in writers:
+        writer.write(b"begun")
+    await check_others_go_on(domo, emulator, path)
+    for writer in writers[1:]:
+        writer.write(b", ended")
+        writer.close()
+    for result in await asyncio.gather(*uploads[1:]):
+        assert await emulator.content(result.data_file_id) == b"begun, ended"
+    await given_up(uploads[0])
+    writers[0].close()
+    for file in files:
+        file.close()
+
+
+async def test_named_pipes_without_a_writer_hold_nobody_up(domo, emulator, path, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    before = threading.active_count()
+    uploads = [asyncio.create_task(domo.upload(tmp_path / "pipe")) for _ in range(MANY)]
+    await check_others_go_on(domo, emulator, path)
+    await given_up(*uploads)
+    assert not [t for t in threading.enumerate() if t.daemon and t.name.startswith("domo-files")]
+    assert threading.active_count() >= before
+
+
+async def test_a_named_pipe_is_read_until_its_writer_closes_it(domo, emulator, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    uploading = asyncio.create_task(domo.upload(tmp_path / "pipe"))
+
+    def write():
+        with (tmp_path / "pipe").open("wb", buffering=0) as pipe:
+            for start in range(0, len(DATA), 50_000):
+                pipe.write(DATA[start : start + 50_000])
+
+    await asyncio.to_thread(write)
+    assert await emulator.content((await uploading).data_file_id) == DATA
+
+
+async def test_a_named_pipe_whose_writer_wrote_nothing_is_empty(domo, emulator, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    uploading = asyncio.create_task(domo.upload(tmp_path / "pipe"))
+    await asyncio.to_thread((tmp_path / "pipe").write_bytes, b"")
+    assert (await uploading).size_bytes == 0
+
+
+async def test_a_device_is_read_as_it_blocks(domo, emulator):
+    ours, theirs = os.openpty()
+    uploading = asyncio.create_task(domo.upload(os.ttyname(theirs), name="x"))
+    os.write(ours, b"begun\n")
+    await domo.upload("/dev/null", name="x")
+    os.write(ours, b"ended\n\x04")
+    assert await emulator.content((await uploading).data_file_id) == b"begun\nended\n"
+    os.close(theirs)
+    os.close(ours)
+
+
+async def test_a_file_on_which_another_process_has_a_lease_is_waited_for(domo, emulator, path):
+    with path.open("r+b") as file:
+        loop = asyncio.get_running_loop()
+        let_go = functools.partial(fcntl.fcntl, file, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+        loop.add_signal_handler(signal.SIGIO, let_go)
+        try:
+            fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+        except OSError:
+            pytest.skip("this file system has no leases")
+        result = await domo.upload(path)
+        loop.remove_signal_handler(signal.SIGIO)
+    assert await emulator.content(result.data_file_id) == DATA
+
+
+async def test_a_silent_standard_input_keeps_no_process_from_its_end():
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        SILENT_STDIN,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=pathlib.Path(__file__).parents[2],
+    )
+    assert process.stdin
+    try:
+        async with asyncio.timeout(15):
+            assert process.stderr
+            said = await process.stderr.read()
+            assert (await process.wait(), said) == (0, b"")
+    finally:
+        process.stdin.close()
+        await process.wait()
