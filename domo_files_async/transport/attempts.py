@@ -91,7 +91,7 @@ class Attempts:
         Args:
             request: What to send.
             body: Data between its prefix and suffix; with it, the caller holds a permit.
-            urgent: Whether it goes at once, however many others are under way.
+            urgent: Whether it goes before all others that move no bytes.
             on_retry: Told of each retry; by default the observer is. An attempt after which only
                 the credential is renewed isn't counted.
 
@@ -101,9 +101,9 @@ class Attempts:
         """
 
         async def once(attempt: int) -> T:
-            if body is not None or urgent:
+            if body is not None:
                 return await self._http.send(request, body, attempt=attempt)
-            async with self._limits.light:
+            async with self._limits.urgent if urgent else self._limits.light:
                 # What was lent may have run out while this waited for its turn.
                 await self._limits.wait_hold()
                 return await self._http.send(request, attempt=attempt)

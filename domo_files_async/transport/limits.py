@@ -41,6 +41,7 @@ _BUSY = 0.7
 """Share of the processors from which on more requests at once would only share what is there."""
 
 _LEAST_LIGHT = 4
+_URGENT = 32
 _PROMPT = 0.1
 """Seconds within which a caller comes back for more, and keeps its permit."""
 
@@ -58,6 +59,7 @@ class Limits:
         in_flight: Permits that are out, but for those of whoever moves bytes at a pace of its own.
         each: Bytes a second that a large request moved lately; 0 while unknown.
         light: Held while a request that moves no bytes is under way.
+        urgent: Held instead by those that wait for none of the others.
     """
 
     def __init__(self, ceiling: int, *, adaptive: bool = False, rate: float | None = None) -> None:
@@ -71,6 +73,7 @@ class Limits:
         self._waiting = _Turns()
         self._waiting_leisurely = _Turns()
         self.light = asyncio.Semaphore(max(_LEAST_LIGHT, ceiling // 2))
+        self.urgent = asyncio.Semaphore(_URGENT)
         self._held: dict[asyncio.Task[object] | None, tuple[Hashable, float]] = {}
         self._rooms: set[Room] = set()
         self._silent_until = 0.0

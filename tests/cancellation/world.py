@@ -145,6 +145,7 @@ def held(shared):
         "permits": limits.in_flight + limits._leisurely,
         "permits' owners": len(limits._held),
         "light permits": Limits(limits.ceiling).light._value - limits.light._value,
+        "urgent permits": Limits(limits.ceiling).urgent._value - limits.urgent._value,
         "memory": buffers.held + buffers._filling,
         "small memory": buffers._small.size - buffers._small._free,
         "memory's fillers": len(buffers._fillers),

@@ -18,6 +18,7 @@ from domo_files_async import (
     TransferConfig,
 )
 from domo_files_async.emulator import Emulator
+from domo_files_async.events import Aborted, AbortFailed, SessionCreated
 
 DATA = bytes(range(256)) * 20
 QUICK = RetryPolicy(initial_backoff=0.001, max_backoff=0.01)
@@ -85,6 +86,30 @@ async def test_a_stalled_part_is_cancelled_at_once_with_one_abort():
                     await uploading
             assert not emulator.open_sessions
             assert aborted_once(emulator)
+
+
+async def test_many_uploads_cancelled_at_once_open_few_connections_for_their_aborts():
+    async with Emulator() as emulator:
+        emulator.faults.add("upload_part", stall=60, times=4)
+        emulator.faults.add("abort_multipart_session", stall=0.1, times=200)
+        one_part = TransferConfig(multipart_threshold=0, max_concurrency=4, adaptive=False)
+        async with emulator.session("ada", retry=QUICK, transfer=one_part) as domo:
+            opened, all_open = Counter(), asyncio.Event()
+
+            def count(event):
+                opened[type(event)] += 1
+                if opened[SessionCreated] == 200:
+                    all_open.set()
+
+            with domo.observing(count):
+                uploads = [asyncio.create_task(domo.upload(DATA, name=f"x{n}")) for n in range(200)]
+                await all_open.wait()
+                for upload in uploads:
+                    upload.cancel()
+                await asyncio.wait(uploads)
+        assert (opened[Aborted], opened[AbortFailed]) == (200, 0)
+        assert not emulator.open_sessions
+        assert emulator.max_in_flight <= 32 + 4
 
 
 async def test_leaving_the_session_ends_what_was_not_awaited():

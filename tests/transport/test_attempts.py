@@ -306,3 +306,24 @@ async def test_what_moves_no_bytes_is_sent_by_a_few_at_a_time_but_for_what_is_ur
     assert results.count(1) == 42
     assert http.going == 0
     assert [await sending.send(request()) for _ in range(9)] == [1] * 9
+
+
+async def test_what_is_urgent_is_sent_in_order_by_no_more_than_the_machine_can_bear():
+    began = []
+
+    class Waiting:
+        async def send(self, number, *_, attempt):
+            began.append(number)
+            await gate.wait()
+            return attempt
+
+    gate, sending = asyncio.Event(), attempts(Waiting())
+    urgent = [asyncio.create_task(sending.send(n, urgent=True)) for n in range(100)]
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert began == [*range(32)]
+    urgent[40].cancel()
+    gate.set()
+    results = await asyncio.gather(*urgent, return_exceptions=True)
+    assert results.count(1) == 99
+    assert began == [n for n in range(100) if n != 40]
