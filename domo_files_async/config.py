@@ -72,7 +72,9 @@ class TransferConfig:
     max_concurrency: int = attrs.field(default=32, validator=_whole(minimum=1))
     """Ceiling of requests that move bytes at once, in the whole session.
 
-    Half as many that move none, at least 4, may go beside them.
+    Half as many that move none, at least 4, may go beside them. What waits for its caller, such as
+    an `open_download` that nobody reads, doesn't count meanwhile, and goes on at once when the
+    caller is back. With 1, one `open_download` may go beside an upload or a download.
     """
 
     part_size: int | None = attrs.field(
