@@ -51,6 +51,7 @@ if TYPE_CHECKING:
         SessionId,
         UploadResult,
     )
+    from domo_files_async.transport.tls import TlsContext
     from domo_files_async.transport.wire import HttpClient
 
 __all__ = ("DomoFilesSession",)
@@ -73,7 +74,8 @@ class DomoFilesSession:
         transfer: How bytes are moved.
         retry: When a failed attempt is followed by another.
         timeouts: How long nothing may happen.
-        ssl: Of the connections; by default certificates are verified as the system does.
+        ssl: Of the connections, an `ssl.SSLContext` or the extra's `OpenSSLContext`; by default
+            certificates are verified as the system does.
         proxy: URL of a proxy.
         trust_env: Whether the environment may name a proxy, and the user's netrc file its password;
             with *http*, that session's own setting counts.
@@ -95,7 +97,7 @@ class DomoFilesSession:
         transfer: TransferConfig = TransferConfig(),  # noqa: B008 - frozen
         retry: RetryPolicy = RetryPolicy(),  # noqa: B008
         timeouts: Timeouts = Timeouts(),  # noqa: B008
-        ssl: tls.SSLContext | None = None,
+        ssl: tls.SSLContext | TlsContext | None = None,
         proxy: str | None = None,
         trust_env: bool = False,
         http: HttpClient | None = None,

@@ -12,19 +12,34 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.contestants.upload import HEADERS, trusted
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import AsyncIterator
+    from contextlib import AbstractAsyncContextManager
 
     from benchmarks.jobs import Job, Work
+    from domo_files_async.openssl import OpenSSLContext
 
 FILE = "/api/data/v1/data-files/401"
 CHUNK = 64 * 1024
 
 
+def ours(job: Job) -> AbstractAsyncContextManager[Work]:
+    """With the standard library's TLS."""
+    return _ours(job, trusted(job))
+
+
+def pyopenssl(job: Job) -> AbstractAsyncContextManager[Work]:
+    """With the extra's TLS."""
+    from domo_files_async.openssl import OpenSSLContext
+
+    return _ours(job, OpenSSLContext(job.certificates))
+
+
 @asynccontextmanager
-async def ours(job: Job) -> AsyncIterator[Work]:
+async def _ours(job: Job, tls: ssl.SSLContext | OpenSSLContext | None) -> AsyncIterator[Work]:
     from domo_files_async import DeveloperToken, DomoFilesSession
 
-    async with DomoFilesSession(job.url, auth=DeveloperToken("x"), ssl=trusted(job)) as domo:
+    async with DomoFilesSession(job.url, auth=DeveloperToken("x"), ssl=tls) as domo:
 
         async def work() -> None:
             await domo.download(401, job.path)

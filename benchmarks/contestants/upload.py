@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from contextlib import AbstractAsyncContextManager
 
     from benchmarks.jobs import Job, Work
+    from domo_files_async.openssl import OpenSSLContext
 
 AT_ONCE = 8
 HEADERS = {"X-DOMO-Developer-Token": "x"}
@@ -33,13 +35,25 @@ def offsets(job: Job) -> list[tuple[int, int]]:
     return [(index, (index - 1) * job.part_size) for index in range(1, count + 1)]
 
 
+def ours(job: Job) -> AbstractAsyncContextManager[Work]:
+    """With the standard library's TLS."""
+    return _ours(job, trusted(job))
+
+
+def pyopenssl(job: Job) -> AbstractAsyncContextManager[Work]:
+    """With the extra's TLS."""
+    from domo_files_async.openssl import OpenSSLContext
+
+    return _ours(job, OpenSSLContext(job.certificates))
+
+
 @asynccontextmanager
-async def ours(job: Job) -> AsyncIterator[Work]:
+async def _ours(job: Job, tls: ssl.SSLContext | OpenSSLContext | None) -> AsyncIterator[Work]:
     from domo_files_async import DeveloperToken, DomoFilesSession, TransferConfig
 
     config = TransferConfig(**job.options.get("config", {}))
     async with DomoFilesSession(
-        job.url, auth=DeveloperToken("x"), transfer=config, ssl=trusted(job)
+        job.url, auth=DeveloperToken("x"), transfer=config, ssl=tls
     ) as domo:
 
         async def work() -> None:

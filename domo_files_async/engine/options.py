@@ -10,6 +10,7 @@ from domo_files_async.auth import Auth
 from domo_files_async.config import RetryPolicy, Surface, Timeouts, TransferConfig
 from domo_files_async.errors import InvalidArgumentError
 from domo_files_async.protocol.arguments import checked_flag, checked_function
+from domo_files_async.transport.tls import TlsContext
 from domo_files_async.transport.wire import HttpClient
 
 if TYPE_CHECKING:
@@ -51,11 +52,24 @@ def check_options(options: Mapping[str, object]) -> None:
     checked_function("observer", options["observer"])
     _check_agent(options["user_agent"])
     _check_proxy(options["proxy"])
-    if not isinstance(options["ssl"], tls.SSLContext | None):
+    _check_tls(options)
+
+
+def _check_tls(options: Mapping[str, object]) -> None:
+    given = options["ssl"]
+    if isinstance(given, tls.SSLContext | None):
+        return
+    if isinstance(given, type) or not isinstance(given, TlsContext):
         raise InvalidArgumentError(
-            f"ssl must be an ssl.SSLContext, not {options['ssl']!r}: certificates are always "
-            "verified; to trust one of your own, load it into a context"
+            f"ssl must be an ssl.SSLContext or an OpenSSLContext, not {given!r}: certificates are "
+            "always verified; to trust one of your own, load it into a context"
         )
+    for other in ("http", "proxy", "trust_env"):
+        if options[other]:
+            raise InvalidArgumentError(
+                f"An OpenSSLContext can't be used with {other}: connections that aiohttp encrypts "
+                "take an ssl.SSLContext"
+            )
 
 
 def _check_agent(user_agent: object) -> None:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from domo_files_async.config import RetryPolicy, Timeouts, TransferConfig
     from domo_files_async.models import SessionId
     from domo_files_async.protocol.surface import Instance, SurfaceRules
+    from domo_files_async.transport.tls import TlsContext
     from domo_files_async.transport.wire import HttpClient
 
 __all__ = (
@@ -192,7 +193,7 @@ async def open_shared(
     timeouts: Timeouts,
     observer: Observer | None,
     user_agent: str | None,
-    ssl: tls.SSLContext | None,
+    ssl: tls.SSLContext | TlsContext | None,
     proxy: str | None,
     trust_env: bool,
     http: HttpClient | None,

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from domo_files_async.protocol.surface import Instance
     from domo_files_async.transport.body import Body
     from domo_files_async.transport.limits import Limits
+    from domo_files_async.transport.tls import TlsContext
     from domo_files_async.transport.wire import HttpClient
 
 __all__ = ("Http",)
@@ -78,7 +79,7 @@ class Http:
         auth: Auth,
         timeouts: Timeouts,
         user_agent: str,
-        ssl: tls.SSLContext | None = None,
+        ssl: tls.SSLContext | TlsContext | None = None,
         proxy: str | None = None,
         trust_env: bool = False,
         client: HttpClient | None = None,

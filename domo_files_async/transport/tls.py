@@ -1,7 +1,8 @@
 """TLS over a connection of the loop's, where a thread may encrypt and send what is long.
 
 asyncio's own TLS keeps a quarter of a MiB for each connection, and encrypts on the loop only. All
-of the protocol and its proofs is OpenSSL's, as the standard library has it.
+of the protocol and its proofs is OpenSSL's: as the standard library has it, or as the caller's
+context does.
 
 Rule 1: its state is touched by the loop, or by the thread that it is lent to, never by both. What
 arrives meanwhile is put aside, and asks for it back.
@@ -14,12 +15,12 @@ from __future__ import annotations
 import asyncio
 import ssl
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ("RECORDS", "TlsTransport", "default_context")
+__all__ = ("RECORDS", "Conversation", "TlsContext", "TlsTransport", "default_context")
 
 RECORDS: Final = 7 * 16 * 1024
 """Bytes that are encrypted in one go: whole records, and less than what allocators ask the system
@@ -31,6 +32,67 @@ def default_context() -> ssl.SSLContext:
     context = ssl.create_default_context()
     context.set_alpn_protocols(["http/1.1"])
     return context
+
+
+class Conversation(Protocol):
+    """What one side of a TLS connection says and understands, in memory.
+
+    Its methods raise `ssl.SSLWantReadError` where the other side has to say something first, and
+    other kinds of `ssl.SSLError` where it can't go on.
+
+    Attributes:
+        ssl_object: That of the standard library, if it is one.
+    """
+
+    ssl_object: ssl.SSLObject | None
+
+    def shake(self) -> None:
+        """Go on with the handshake; returns when the keys and whose they are is certain."""
+        ...
+
+    def arrive(self, data: memoryview | bytes | bytearray, /) -> object:
+        """Take encrypted bytes that arrived."""
+        ...
+
+    def leave(self) -> bytes:
+        """Give the encrypted bytes that are to be sent."""
+        ...
+
+    def encrypt(self, data: memoryview, /) -> int:
+        """Have *data* leave encrypted, all of it; give its length."""
+        ...
+
+    def decrypt(self, view: memoryview) -> int:
+        """Decrypt into *view*; give how much, or 0 at the end."""
+        ...
+
+    def say_farewell(self) -> None:
+        """Have the other side told that no more is said."""
+        ...
+
+
+@runtime_checkable
+class TlsContext(Protocol):
+    """What makes conversations, in place of an `ssl.SSLContext`."""
+
+    def begin(self, host: str) -> Conversation:
+        """Begin to talk to a server whose certificate has to have the name *host*."""
+        ...
+
+
+class _StandardConversation:
+    def __init__(self, context: ssl.SSLContext, host: str) -> None:
+        arriving, leaving = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = context.wrap_bio(arriving, leaving, server_hostname=host)
+        self.ssl_object: ssl.SSLObject | None = tls
+        self.arrive, self.leave = arriving.write, leaving.read
+        self.shake, self.say_farewell = tls.do_handshake, tls.unwrap
+        self.encrypt = tls.write
+        # The types of the standard library know of no view there.
+        self._read: Callable[[int, memoryview], int] = tls.read  # type: ignore[assignment]
+
+    def decrypt(self, view: memoryview) -> int:
+        return self._read(len(view), view)
 
 
 class TlsTransport(asyncio.Transport, asyncio.BufferedProtocol):
@@ -53,7 +115,7 @@ class TlsTransport(asyncio.Transport, asyncio.BufferedProtocol):
         self,
         below: asyncio.Transport,
         above: asyncio.BaseProtocol,
-        context: ssl.SSLContext,
+        context: ssl.SSLContext | TlsContext,
         *,
         host: str,
         memory: memoryview,
@@ -61,8 +123,12 @@ class TlsTransport(asyncio.Transport, asyncio.BufferedProtocol):
         super().__init__()
         self._below = below
         self._memory = memory
-        self._arriving, self._leaving = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._tls = context.wrap_bio(self._arriving, self._leaving, server_hostname=host)
+        self._context = context
+        self._tls: Conversation
+        if isinstance(context, ssl.SSLContext):
+            self._tls = _StandardConversation(context, host)
+        else:
+            self._tls = context.begin(host)
         self._shaken: asyncio.Future[None] | None = asyncio.get_running_loop().create_future()
         self._backlog = bytearray()
         self._early = bytearray()
@@ -87,7 +153,7 @@ class TlsTransport(asyncio.Transport, asyncio.BufferedProtocol):
     def _shake(self) -> None:
         failure = None
         try:
-            self._tls.do_handshake()
+            self._tls.shake()
         except ssl.SSLWantReadError:
             self._flush()
             return
@@ -116,7 +182,7 @@ class TlsTransport(asyncio.Transport, asyncio.BufferedProtocol):
         if self.is_lent:
             self._early += self._memory[:nbytes]
         else:
-            self._arriving.write(self._memory[:nbytes])
+            self._tls.arrive(self._memory[:nbytes])
             self._go_on()
 
     def eof_received(self) -> bool:
@@ -155,9 +221,9 @@ class TlsTransport(asyncio.Transport, asyncio.BufferedProtocol):
         """Give what is known of the connection."""
         match name:
             case "sslcontext":
-                return self._tls.context
+                return self._context
             case "ssl_object":
-                return self._tls
+                return self._tls.ssl_object
             case _:
                 return self._below.get_extra_info(name, default)
 
@@ -182,7 +248,7 @@ class TlsTransport(asyncio.Transport, asyncio.BufferedProtocol):
         elif not self._is_closing:
             self._is_closing = True
             with suppress(ssl.SSLError):
-                self._tls.unwrap()
+                self._tls.say_farewell()
             self._flush()
             self._below.close()
 
@@ -239,12 +305,12 @@ class TlsTransport(asyncio.Transport, asyncio.BufferedProtocol):
             self._fail(error)
 
     def _encrypt(self, data: memoryview) -> None:
-        self._tls.write(data)
+        self._tls.encrypt(data)
         self._flush()
 
     def _flush(self) -> None:
-        if self._leaving.pending:
-            self._below.write(self._leaving.read())
+        if leaving := self._tls.leave():
+            self._below.write(leaving)
 
     def _fail(self, error: Exception) -> None:
         self._failure = error
@@ -293,11 +359,9 @@ class TlsTransport(asyncio.Transport, asyncio.BufferedProtocol):
 
     def _decrypt(self, view: memoryview) -> int:
         count = 0
-        # The types of the standard library know of no view there.
-        read: Callable[[int, memoryview], int] = self._tls.read  # type: ignore[assignment]
         with suppress(ssl.SSLWantReadError):
             while count < len(view):
-                step = read(len(view) - count, view[count:])
+                step = self._tls.decrypt(view[count:])
                 if not step:
                     self._is_ended = True
                     break
@@ -324,11 +388,11 @@ class TlsTransport(asyncio.Transport, asyncio.BufferedProtocol):
         Raises:
             ssl.SSLError: It can't be done, or not before something arrived.
         """
-        return self._tls.write(view), self._leaving.read()
+        return self._tls.encrypt(view), self._tls.leave()
 
     def arrive_lent(self, data: memoryview) -> None:
         """Take what the thread received that it is lent to."""
-        self._arriving.write(data)
+        self._tls.arrive(data)
 
     def decrypt_lent(self, view: memoryview) -> int:
         """Decrypt in the thread that it is lent to; give how much that was, if any.
@@ -348,7 +412,7 @@ class TlsTransport(asyncio.Transport, asyncio.BufferedProtocol):
                 self._below.write(unsent)
             self._flush()
         if self._early or self._is_ended:
-            self._arriving.write(self._early)
+            self._tls.arrive(self._early)
             self._early.clear()
             self._go_on()
         if self._is_lost:

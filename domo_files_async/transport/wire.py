@@ -23,7 +23,7 @@ from yarl import URL
 
 from domo_files_async.errors import ConnectError, SessionStateError, StalledError, TransportError
 from domo_files_async.protocol.headers import merge_headers, write_head
-from domo_files_async.transport.tls import TlsTransport, default_context
+from domo_files_async.transport.tls import TlsContext, TlsTransport, default_context
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -128,7 +128,7 @@ class Wire:
         self,
         *,
         timeouts: Timeouts,
-        ssl: tls.SSLContext | None,
+        ssl: tls.SSLContext | TlsContext | None,
         proxy: str | None,
         trust_env: bool,
         client: HttpClient | None,
@@ -243,7 +243,7 @@ class Wire:
             await transport.handshake()
         protocol.connection_made(transport)
 
-    async def _context(self) -> tls.SSLContext:
+    async def _context(self) -> tls.SSLContext | TlsContext:
         async with self._making_context:
             if self._ssl is None:
                 self._ssl = await asyncio.to_thread(default_context)
@@ -291,7 +291,7 @@ class Wire:
                 raise_for_status=False,
                 auto_decompress=False,
                 read_bufsize=_READ_BUFFER,
-                ssl=True if self._ssl is None else self._ssl,
+                ssl=self._ssl if isinstance(self._ssl, tls.SSLContext) else True,
                 proxy=self._proxy,
                 timeout=self._timeout,
             )

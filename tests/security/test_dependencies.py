@@ -12,7 +12,7 @@ import domo_files_async
 PACKAGE = Path(domo_files_async.__file__).parent
 PROJECT = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text("utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
-COMES_WITH = {"opentelemetry": "opentelemetry-api", "yarl": "aiohttp"}
+COMES_WITH = {"OpenSSL": "pyopenssl", "opentelemetry": "opentelemetry-api", "yarl": "aiohttp"}
 PYTEST = {"pytest", "pytest_asyncio"}
 """Who loads our plugin runs them already."""
 

@@ -7,6 +7,7 @@ import ssl
 import pytest
 import trustme
 
+from domo_files_async.openssl import OpenSSLContext
 from tests.transport.tools import WAY
 
 
@@ -20,10 +21,20 @@ def way(request, monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def contexts():
-    """TLS for a server on this machine, and for whoever trusts it."""
+def certified(tmp_path_factory):
+    """TLS for a server on this machine, and the file of whom to trust for it."""
     authority = trustme.CA()
-    theirs, ours = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH), ssl.create_default_context()
-    authority.issue_cert("127.0.0.1").configure_cert(theirs)
-    authority.configure_trust(ours)
-    return theirs, ours
+    theirs = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1", "localhost").configure_cert(theirs)
+    trusted = tmp_path_factory.mktemp("authority") / "certificate.pem"
+    authority.cert_pem.write_to_path(trusted)
+    return theirs, trusted
+
+
+@pytest.fixture(scope="module", params=["standard library", "extra"])
+def contexts(request, certified):
+    """TLS for a server on this machine, and for whoever trusts it, with either OpenSSL."""
+    theirs, trusted = certified
+    if request.param == "extra":
+        return theirs, OpenSSLContext(trusted)
+    return theirs, ssl.create_default_context(cafile=trusted)
