@@ -24,7 +24,14 @@ K = TypeVar("K")
 
 ROOT = pathlib.Path(__file__).parent.parent
 LONGEST_RUN = 600
-LIBRARIES = ("httpx", "requests", "boto3", "obstore")
+LIBRARIES = {
+    "httpx": "httpx",
+    "requests": "requests",
+    "boto3": "boto3",
+    "obstore": "obstore",
+    "pyopenssl": "OpenSSL",
+}
+"""What a contestant stands on, and what that is imported as."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -101,7 +108,7 @@ def installed(who: Iterable[str]) -> list[str]:
     found = []
     for one in who:
         name = one.partition(".")[2]
-        if name in LIBRARIES and importlib.util.find_spec(name) is None:
+        if name in LIBRARIES and importlib.util.find_spec(LIBRARIES[name]) is None:
             print(f"{name} isn't installed, and doesn't take part")
         else:
             found.append(one)

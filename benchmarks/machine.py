@@ -11,7 +11,17 @@ import ssl
 import subprocess
 from typing import Any
 
-LIBRARIES = ("aiohttp", "aiofiles", "anyio", "httpx", "requests", "boto3", "obstore")
+LIBRARIES = (
+    "aiohttp",
+    "aiofiles",
+    "anyio",
+    "cryptography",
+    "httpx",
+    "pyopenssl",
+    "requests",
+    "boto3",
+    "obstore",
+)
 
 
 def facts() -> dict[str, Any]:

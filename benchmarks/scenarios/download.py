@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from benchmarks.bench import Bench
     from benchmarks.servers import Tls
 
+BY_EXTRA = "download.pyopenssl"
 OURS, PLAIN_WAY, CURL = "download.ours", "download.aiohttp", "download.curl"
 OTHERS = ("download.httpx", "download.requests")
 OF_PLAIN_WAY = 3.0
@@ -41,7 +42,7 @@ def _measure(
     bench: Bench, name: str, tls: Tls | None, place: pathlib.Path
 ) -> tuple[dict[str, Any], list[Check]]:
     size = 1024 * MIB
-    who = [OURS, PLAIN_WAY]
+    who = [OURS, *installed([BY_EXTRA] if tls else []), PLAIN_WAY]
     if shutil.which("curl") and shutil.which("sha256sum"):
         who.append(CURL)
     if not bench.is_quick:
@@ -69,6 +70,9 @@ def _measure(
     print(f"\n1 GiB to the disk, verified, {name}, {bench.repeats} interleaved runs")
     print(table(rows))
     checks = [_faster(name, PLAIN_WAY, ratios(runs, OURS, PLAIN_WAY), OF_PLAIN_WAY)]
+    if BY_EXTRA in runs:
+        extra = f"{name} by the extra"
+        checks.append(_faster(extra, PLAIN_WAY, ratios(runs, BY_EXTRA, PLAIN_WAY), OF_PLAIN_WAY))
     if CURL in runs:
         checks.append(_faster(name, CURL, ratios(runs, OURS, CURL), 1.0))
     return {"who": rows}, checks

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from benchmarks.bench import Bench
 
 OURS, NATIVE = "upload.ours", "upload.native"
+BY_EXTRA = "upload.pyopenssl"
+"""The same with TLS by the extra, as obstore brings a library of its own for it, too."""
+
 PEERS = tuple(f"upload.{n}" for n in ("aiohttp", "httpx", "requests", "boto3", "obstore"))
 PLAIN_WAY = PEERS[0]
 OF_NATIVE, CPU_OF_NATIVE, STALL = 0.85, 1.25, 5.0
@@ -30,7 +33,8 @@ def _measure(bench: Bench, name: str, tls: Tls | None) -> tuple[dict[str, Any], 
     size = 1024 * MIB
     path = make_file(bench.folder, size)
     peers = installed(PEERS[:1] if bench.is_quick else PEERS)
-    who = [OURS, *([NATIVE] if bench.native else []), *peers]
+    ours = [OURS, *installed([BY_EXTRA] if tls else [])]
+    who = [*ours, *([NATIVE] if bench.native else []), *peers]
     _verify(bench, tls, who)
     with running_sink(bench.native, tls=tls) as sink:
         jobs = [
@@ -58,7 +62,10 @@ def _measure(bench: Bench, name: str, tls: Tls | None) -> tuple[dict[str, Any], 
     against = {
         one: ratios(found, one, NATIVE).__dict__ for one in who if bench.native and one != NATIVE
     }
-    return {"who": rows, "of native": against}, _checks(bench, name, found)
+    checks = _checks(bench, name, found, OURS)
+    if BY_EXTRA in found:
+        checks += _checks(bench, f"{name} by the extra", found, BY_EXTRA)
+    return {"who": rows, "of native": against}, checks
 
 
 def _verify(bench: Bench, tls: Tls | None, who: list[str]) -> None:
@@ -83,18 +90,18 @@ def _verify(bench: Bench, tls: Tls | None, who: list[str]) -> None:
             raise RuntimeError(f"{one} sent something wrong: {taken}")
 
 
-def _checks(bench: Bench, name: str, found: dict[str, list[Figures]]) -> list[Check]:
+def _checks(bench: Bench, name: str, found: dict[str, list[Figures]], who: str) -> list[Check]:
     checks = []
     for peer in found:
-        if peer not in {OURS, NATIVE}:
-            ahead = ratios(found, OURS, peer)
+        if peer not in {OURS, BY_EXTRA, NATIVE}:
+            ahead = ratios(found, who, peer)
             checks.append(
                 Check(f"{name}: ahead of {peer}", f"{ahead} times its rate", ahead.median > 1)
             )
     if not bench.native:
         return checks
-    rate = ratios(found, OURS, NATIVE)
-    ours, native = (summary(found[one], 1, "1/s") for one in (OURS, NATIVE))
+    rate = ratios(found, who, NATIVE)
+    ours, native = (summary(found[one], 1, "1/s") for one in (who, NATIVE))
     cpu = ours["CPU s"]["median"] / native["CPU s"]["median"]
     stalls = [one["longest stall ms"]["median"] for one in (ours, native)]
     shares = [one["stall p99.9 ms"] for one in (ours, native)]
