@@ -80,10 +80,10 @@ nitpick_ignore_regex = [
         "py:class",
         r"Async(Iterator|Iterable|Generator)|Abstract(Async)?ContextManager|BaseException",
     ),
-    ("py:class", r"Path|datetime|NoReturn|TracebackType|tls\.SSLContext|os\.PathLike"),
+    ("py:class", r"Path|datetime|NoReturn|TracebackType|tls\.SSLContext|(os\.)?PathLike"),
     ("py:class", r"Client|FastAPI|Request|Response|MeterProvider|TracerProvider|Logger"),
     # Given by the caller, or by the transport, and named only for the type checker.
-    ("py:class", r"HttpClient"),
+    ("py:class", r"HttpClient|TlsContext"),
 ]
 
 

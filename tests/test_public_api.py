@@ -134,7 +134,7 @@ def test_what_the_contract_names_is_there(name):
 IMPORTED = """
 import sys
 import domo_files_async
-extras = ("typer", "rich", "click", "fastapi", "fsspec", "opentelemetry", "distributed", "dask")
+extras = "typer rich click fastapi fsspec opentelemetry distributed dask OpenSSL cryptography".split()
 ours = ("domo_files_async.emulator", "domo_files_async.cli", "sqlite3", "aiohttp.test_utils")
 print(*(name for name in sys.modules if name.startswith(ours) or name.split(".")[0] in extras))
 """

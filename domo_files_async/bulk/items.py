@@ -39,6 +39,7 @@ __all__ = (
     "is_text",
     "measured",
     "own_name",
+    "placed",
     "printable",
 )
 
@@ -279,6 +280,14 @@ def _was_seen(entry: os.DirEntry[str], seen: set[tuple[int, int]]) -> bool:
         return True
     seen.add(key)
     return False
+
+
+def placed(item: Item) -> Item:
+    """Give the item with a path that is the same from every folder, however it was written."""
+    if item.is_url or item.domo_id is not None:
+        return item
+    path = os.path.abspath(item.source)  # noqa: PTH100 - a path may be no text
+    return item if path == item.source else attrs.evolve(item, source=path)
 
 
 def printable(name: str) -> str:

@@ -10,7 +10,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from domo_files_async.bulk.figures import read_figures
-from domo_files_async.bulk.items import Item, SessionItems, measured
+from domo_files_async.bulk.items import Item, SessionItems, measured, placed
 from domo_files_async.bulk.journal import Journal
 from domo_files_async.bulk.migrate import Origin
 from domo_files_async.bulk.monitor import Monitor, read_status
@@ -93,7 +93,8 @@ class Job:
         """Add items; those that are there already take over what is new of them.
 
         A run that is under way does them, too, and ends after the adding does. The job's own
-        journal, with what is kept beside it, is left out.
+        journal, with what is kept beside it, is left out. Paths are made absolute, so that a file
+        is one item from whichever folder, and however, it is named.
 
         Args:
             items: A plain or an async iterable, read in pages; a plain one in threads.
@@ -261,8 +262,10 @@ class Job:
         Raises:
             InvalidArgumentError: There is no such item that was done, failed, or is unknown.
         """
+        named = await asyncio.to_thread(placed, Item(source=source))
         rows = await self._journal.ask(
-            "SELECT number FROM items WHERE source = ? AND state NOT IN ('new', 'started')", source
+            "SELECT number FROM items WHERE source = ? AND state NOT IN ('new', 'started')",
+            named.source,
         )
         if not rows:
             raise InvalidArgumentError(f"No item of {source} has ended: run the job first")
@@ -310,7 +313,8 @@ def _next_page(items: Iterator[Item]) -> list[Item]:
 
 
 def _measured(page: list[Item]) -> list[Item]:
-    return [item if item.fingerprint is not None else measured(item) for item in page]
+    placed_ones = map(placed, page)
+    return [item if item.fingerprint is not None else measured(item) for item in placed_ones]
 
 
 def _checked(item: object) -> Item:

@@ -9,66 +9,68 @@ import stat
 
 import attrs
 
-from domo_files_async.errors import SourceChangedError
-
-__all__ = ("Opened", "changed", "file_state", "open_file")
-
-_TO_READ = os.O_RDONLY | sum(
-    getattr(os, flag, 0) for flag in ("O_BINARY", "O_CLOEXEC", "O_NOINHERIT")
+from domo_files_async.engine.shelf import (
+    NOT_BLOCKING,
+    PathFile,
+    Shelf,
+    changed,
+    file_state,
+    open_to_read,
 )
-_NOT_BLOCKING = getattr(os, "O_NONBLOCK", 0)
+
+__all__ = ("Opened", "open_file")
 
 
-@attrs.frozen
+@attrs.frozen(kw_only=True)
 class Opened:
-    """An open file, or all of a small one, which is closed again."""
+    """What was opened.
 
-    raw: io.FileIO | None
-    status: os.stat_result
-    content: bytes | None
+    Attributes:
+        content: All of a small file, which is closed again.
+        file: A larger one.
+        once: What can't be read again.
+        is_pipe: Whether that is a named pipe, which is open without blocking.
+    """
 
-    @property
-    def comes_once(self) -> bool:
-        """Whether it can't be read again."""
-        # What holds bytes although it says that it is empty can't be read again either.
-        return not stat.S_ISREG(self.status.st_mode) or not self.status.st_size
-
-    @property
-    def is_pipe(self) -> bool:
-        """Whether it is a named pipe, which is open without blocking."""
-        return stat.S_ISFIFO(self.status.st_mode) and bool(_NOT_BLOCKING)
+    content: bytes | None = None
+    file: PathFile | None = None
+    once: io.FileIO | None = None
+    is_pipe: bool = False
 
     def close(self) -> None:
         """Close it, if it is open."""
-        if self.raw is not None:
-            self.raw.close()
+        opened = self.file or self.once
+        if opened is not None:
+            opened.close()
 
 
-def open_file(what: str, small: int) -> Opened:
+def open_file(what: str, small: int, shelf: Shelf) -> Opened:
     """Open a file, and read all of a small one.
 
     A thread that reads many takes the interpreter's lock anew after each system call, so there are
     as few of them as can be.
     """
-    try:
-        # A named pipe would wait for its writer here.
-        fd = os.open(what, _TO_READ | _NOT_BLOCKING)
-    except BlockingIOError:  # another process has a lease on it, and is asked to let go of it
-        fd = os.open(what, _TO_READ)
+    fd = open_to_read(what)
     try:
         status = os.fstat(fd)
-        if stat.S_ISREG(status.st_mode) and status.st_size <= small:
+        is_file = stat.S_ISREG(status.st_mode)
+        if is_file and status.st_size <= small:
             content = _read_whole(fd, status, what)
             if content is not None:
                 os.close(fd)
-                return Opened(None, status, content)
-        if _NOT_BLOCKING and not stat.S_ISFIFO(status.st_mode):
+                return Opened(content=content)
+        is_pipe = stat.S_ISFIFO(status.st_mode) and bool(NOT_BLOCKING)
+        if NOT_BLOCKING and not is_pipe:
             os.set_blocking(fd, True)
-        return Opened(io.FileIO(fd), status, None)
+        raw = io.FileIO(fd)
     except BaseException:
         with contextlib.suppress(OSError):
             os.close(fd)
         raise
+    # What holds bytes although it says that it is empty can't be read again either.
+    if is_file and status.st_size:
+        return Opened(file=PathFile(shelf, what, raw, status))
+    return Opened(once=raw, is_pipe=is_pipe)
 
 
 def _read_whole(fd: int, status: os.stat_result, what: str) -> bytes | None:
@@ -83,16 +85,3 @@ def _read_whole(fd: int, status: os.stat_result, what: str) -> bytes | None:
     if len(content) != status.st_size or file_state(os.fstat(fd)) != file_state(status):
         raise changed(what)
     return content
-
-
-def changed(what: str) -> SourceChangedError:
-    """Say that a file isn't what it was when its upload began."""
-    return SourceChangedError(
-        f"{what} was changed while it was uploaded; nothing was committed. "
-        "Upload it again once nobody writes to it"
-    )
-
-
-def file_state(status: os.stat_result) -> object:
-    """Give what differs once a file was changed."""
-    return status.st_size, status.st_mtime_ns

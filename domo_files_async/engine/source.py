@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import aiofiles.threadpool
 
-from domo_files_async.engine.opening import changed, file_state, open_file
+from domo_files_async.engine.opening import open_file
 from domo_files_async.engine.producers import OwnThread, read_pipe
+from domo_files_async.engine.shelf import changed, file_state
 from domo_files_async.engine.threads import TURN
 from domo_files_async.engine.views import (
     checked_chunk,
@@ -150,7 +151,9 @@ class FileSource:
 
     async def check(self) -> None:
         """Raise `SourceChangedError` if the file isn't what it was at the beginning."""
-        if await self._threads.run(self._state) != self._first_state:
+        with _translated(self._what):
+            state = await self._threads.run(self._state)
+        if state != self._first_state:
             raise changed(self._what)
 
     async def aclose(self) -> None:
@@ -347,7 +350,7 @@ async def _open_path(path: str | os.PathLike[str], threads: Threads, buffers: Bu
     # This also keeps a thousand small uploads from opening a thousand files at once.
     spare = await buffers.spare(_SMALL)
     try:
-        opened = await threads.open(open_file, what, spare.size)
+        opened = await threads.open(open_file, what, spare.size, threads.shelf)
     except OSError as error:
         spare.release()
         raise SourceError(f"{what} can't be opened: {error.strerror or error}") from error
@@ -361,38 +364,29 @@ async def _open_path(path: str | os.PathLike[str], threads: Threads, buffers: Bu
 
 
 def _file_source(opened: Opened, what: str, threads: Threads) -> Source:
-    raw, name = opened.raw, PurePath(what).name
+    name, file, raw = PurePath(what).name, opened.file, opened.once
+    if file is not None:
+        return FileSource(
+            threads,
+            what,
+            file.read_at,
+            size=file.size,
+            first_state=file.first_state,
+            state=file.state,
+            close=file.close,
+            name=name,
+        )
     assert raw is not None
-    if opened.comes_once:
-        if opened.is_pipe:
-            return StreamSource(read_pipe(raw, _READ_SIZE), name=name, close=raw.close)
-        own = OwnThread()
-        handle = aiofiles.threadpool.wrap(raw, executor=own)
+    if opened.is_pipe:
+        return StreamSource(read_pipe(raw, _READ_SIZE), name=name, close=raw.close)
+    own = OwnThread()
+    handle = aiofiles.threadpool.wrap(raw, executor=own)
 
-        def close() -> None:
-            own.close()
-            raw.close()
+    def close() -> None:
+        own.close()
+        raw.close()
 
-        return StreamSource(_read_through(handle), name=name, close=close)
-    fd = raw.fileno()
-    return FileSource(
-        threads,
-        what,
-        _positional_reader(raw),
-        size=opened.status.st_size,
-        first_state=file_state(opened.status),
-        state=lambda: file_state(os.fstat(fd)),
-        close=raw.close,
-        name=name,
-    )
-
-
-def _positional_reader(raw: io.FileIO) -> Callable[[int, memoryview], int]:
-    if hasattr(os, "preadv"):
-        # Its number is asked for each time: once it is closed, that may be another file's.
-        return lambda offset, view: os.preadv(raw.fileno(), [view], offset)
-    # Where there is no positional read, one thread at a time seeks and reads.
-    return _locked_reader(raw, 0, threading.Lock(), threading.Event())
+    return StreamSource(_read_through(handle), name=name, close=close)
 
 
 def _locked_reader(

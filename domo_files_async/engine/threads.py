@@ -16,6 +16,7 @@ import hashlib
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
 
 from domo_files_async.engine.quick_jobs import Answers, QuickJobs
+from domo_files_async.engine.shelf import Shelf
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -48,10 +49,15 @@ class Threads:
 
     Args:
         cores: Of the machine.
+
+    Attributes:
+        executor: Of small jobs.
+        shelf: Of files that threads read.
     """
 
     def __init__(self, cores: int) -> None:
         prefix = "domo-files"
+        self.shelf = Shelf()
         self.executor = concurrent.futures.ThreadPoolExecutor(_SMALL_JOBS, prefix)
         self._answers = Answers()
         self._quick_jobs = QuickJobs(self.executor, self._answers)

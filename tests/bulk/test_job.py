@@ -39,6 +39,19 @@ async def test_all_files_of_a_folder_are_there_once_under_their_paths(
     }
 
 
+async def test_a_file_is_one_item_from_wherever_and_however_it_is_named(
+    job, domo, folder, do, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(folder)
+    assert await job.add(bulk.from_directory(".")) == 12
+    monkeypatch.chdir(tmp_path)
+    for same in (folder.name, f"./{folder.name}", f"{folder.name}/../{folder.name}/", folder):
+        assert await job.add(bulk.from_directory(same)) == 0
+    # A relative path of then is still the same file.
+    monkeypatch.chdir("/")
+    assert {str(one.status) for one in await do(job, domo)} == {"uploaded"}
+
+
 async def test_what_is_done_is_skipped_without_a_request_in_the_same_job_and_a_later_one(
     path, product, emulator, folder, do
 ):
