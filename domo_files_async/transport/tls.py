@@ -161,6 +161,10 @@ class TlsTransport(asyncio.Transport, asyncio.BufferedProtocol):
             failure = error
         self._flush()
         self._end_handshake(failure)
+        if failure is not None:
+            # Nothing is heard from whom nobody trusts, though keys may have been agreed on.
+            self._is_closing = True
+            self._below.close()
 
     def _end_handshake(self, failure: Exception | None) -> None:
         shaken, self._shaken = self._shaken, None

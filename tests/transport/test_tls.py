@@ -181,9 +181,17 @@ def _put(transport, data):
 
 
 async def test_another_name_is_not_trusted(contexts):
-    async with connected(echo, contexts, shaken=False, host="example.com") as (transport, _):
+    async def talk(connection):
+        await connection.send(b"trust me")
+        await connection.rest()
+
+    async with connected(talk, contexts, shaken=False, host="example.com") as (transport, above):
         with pytest.raises(ssl.SSLCertVerificationError):
             await transport.handshake()
+        assert transport.is_closing()
+        transport.write(b"secret")
+        await above.lost
+        assert not above.data
 
 
 async def test_a_server_that_leaves_in_the_handshake_is_told(contexts):
