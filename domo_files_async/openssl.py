@@ -1,7 +1,7 @@
 """TLS by the OpenSSL that comes with `cryptography`, newer than that of many Pythons.
 
-Large transfers over TLS spend most of their time in it, and what it knows of a processor's own
-instructions for AES makes them up to three times as fast as in OpenSSL 3.0.
+Large uploads over TLS spend most of their time in it, and what it knows of a processor's own
+instructions for AES makes encrypting up to three times as fast as with OpenSSL 3.0.
 """
 
 from __future__ import annotations
