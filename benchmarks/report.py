@@ -83,7 +83,9 @@ def _machine(facts: Mapping[str, Any]) -> str:
 
 
 def _pictures(name: str, title: str, result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Give the end of each picture's file name, and the picture."""
+    """Give the end of each picture's file name, and the picture; a single figure has none."""
+    if name not in DRAW:
+        return iter(())
     facts = result["machine"]
     where = f"{facts['python']}, {facts['cores']} cores, loopback"
     return DRAW[name](title, where, result["figures"])
