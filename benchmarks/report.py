@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 NAMES = {
     "ours": "domo_files_async",
-    "pyopenssl": "domo_files_async[openssl]",
+    "pyopenssl": "… with its extra openssl",
     "native": "native C, 4 threads",
     "aiohttp": "aiohttp, the plain way",
     "httpx": "httpx, the same way",
