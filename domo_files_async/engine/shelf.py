@@ -93,7 +93,8 @@ class PathFile:
                 self._shelf.put(self)
             if self._is_over:
                 self._shelf.take(self)
-                self._shut()
+                with self._lock:
+                    self._close_idle()
 
     def _begin(self) -> io.FileIO:
         with self._lock:
@@ -133,9 +134,7 @@ class PathFile:
         # Whoever has it now is about to read it.
         if self._lock.acquire(blocking=False):
             try:
-                if not self._readers and self._raw is not None:
-                    self._raw.close()
-                    self._raw = None
+                self._close_idle()
             finally:
                 self._lock.release()
 
@@ -145,11 +144,10 @@ class PathFile:
         self._shelf.take(self)
         self.put_away()
 
-    def _shut(self) -> None:
-        with self._lock:
-            if not self._readers and self._raw is not None:
-                self._raw.close()
-                self._raw = None
+    def _close_idle(self) -> None:
+        if not self._readers and self._raw is not None:
+            self._raw.close()
+            self._raw = None
 
 
 def open_to_read(what: str) -> int:
